@@ -1,0 +1,140 @@
+"""What the user called a model -> a local folder, and where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import AccessError, LLMMagicsError, ModelError, ModelNotFoundError, OfflineError
+from .base import Options, Progress
+
+DEMO = "demo"
+_DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "engine"
+
+# What an engine is made from; everything else in a repository stays there.
+_WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.onnx", "*.onnx.data"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model folder on this machine. ``origin`` names its contents: ``id@revision``, or a digest of local weights."""
+
+    name: str
+    folder: Path
+    origin: str
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The model's ``config.json``; empty when there is none."""
+        return _read_json(self.folder / "config.json")
+
+    @property
+    def genai_config(self) -> dict[str, Any]:
+        """``genai_config.json`` of a folder that onnxruntime-genai can load as it is; empty for others."""
+        return _read_json(self.folder / "genai_config.json")
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the safetensors files."""
+        return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as exc:
+        raise ModelError(f"{path} is damaged: {exc}.", "Fetch or copy the model again.") from exc
+    return content
+
+
+def resolve(model: str, options: Options, progress: Progress) -> Checkpoint:
+    """The local folder of ``demo``, of a folder's path, or of a model id on the hub (fetched when it is not here yet)."""
+    if model == DEMO:
+        return Checkpoint(DEMO, _DEMO_FOLDER, "bundled")
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return local(path)
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", model):
+        raise ModelNotFoundError(
+            f"No folder {model!r}, and it is not a model id of the form owner/name.",
+            "Use 'demo', a folder that holds config.json, or an id such as Qwen/Qwen2.5-0.5B-Instruct.",
+        )
+    return _fetch(model, options, progress)
+
+
+def local(folder: Path) -> Checkpoint:
+    """A folder of the user's; ModelNotFoundError when there is no model in it."""
+    if not any((folder / name).is_file() for name in ("config.json", "genai_config.json")):
+        raise ModelNotFoundError(f"{folder} has neither config.json nor genai_config.json.", "Name the folder that holds the model's files.")
+    return Checkpoint(folder.resolve().name, folder.resolve(), _digest(folder))
+
+
+def _digest(folder: Path) -> str:
+    """Names the contents of the weights: every byte of small files, size and both ends of large ones."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix not in (".safetensors", ".json", ".jinja", ".onnx", ".data", ".bin"):
+            continue
+        size = path.stat().st_size
+        digest.update(f"{path.name}:{size}:".encode())
+        with path.open("rb") as file:
+            if size <= 64 << 20:
+                digest.update(file.read())
+            else:
+                digest.update(file.read(1 << 20))
+                file.seek(-(1 << 20), os.SEEK_END)
+                digest.update(file.read())
+                digest.update(str(path.stat().st_mtime_ns).encode())
+    return "sha256:" + digest.hexdigest()[:32]
+
+
+def _fetch(model: str, options: Options, progress: Progress) -> Checkpoint:
+    import huggingface_hub
+
+    progress(f"Fetching {model}")
+    try:
+        folder = Path(huggingface_hub.snapshot_download(model, revision=options.revision, allow_patterns=_WANTED))
+    except Exception as exc:
+        raise _explained(model, exc) from exc
+    if not (folder / "config.json").is_file() and not (folder / "genai_config.json").is_file():
+        raise ModelNotFoundError(f"{model} has no config.json.", "Choose a repository of a text generation model.")
+    return Checkpoint(model, folder, f"{model}@{folder.name}")
+
+
+def _explained(model: str, exc: Exception) -> LLMMagicsError:
+    """The hub's errors in the user's words. Their texts are left out: they may quote requests."""
+    from huggingface_hub import errors
+
+    token = "set HF_TOKEN in the kernel's environment, or run `hf auth login` in a terminal"
+    status = getattr(getattr(exc, "response", None), "status_code", None)
+    if isinstance(exc, errors.GatedRepoError):
+        return AccessError(f"{model} is gated: its owner grants access on request.", f"Ask for access on its page, then {token}.")
+    if isinstance(exc, errors.RevisionNotFoundError):
+        return ModelNotFoundError(f"{model} has no such revision.", "Name a branch, a tag or a commit of it, or leave --revision out.")
+    if isinstance(exc, errors.RepositoryNotFoundError):
+        return ModelNotFoundError(f"The hub has no model {model!r} that you may see.", f"Check the id. If it is private, {token}.")
+    if status in (401, 403):
+        return AccessError(f"The hub refused {model} (HTTP {status}).", f"Accept the model's licence on its page, then {token}.")
+    if isinstance(exc, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError)) or _is_connection(exc):
+        return OfflineError(
+            f"The model hub cannot be reached, and {model} is not on this machine.",
+            "Connect, or name a local folder; %llm_load demo works offline.",
+        )
+    if isinstance(exc, OSError) and exc.errno == 28:
+        return ModelError(f"The disk is full while fetching {model}.", "Free some room, or move the cache: HF_HOME.")
+    return ModelError(f"{model} could not be fetched: {type(exc).__name__}.", "Try again; %tb shows the details.")
+
+
+def _is_connection(exc: BaseException | None) -> bool:
+    while exc is not None:
+        if type(exc).__name__ in ("ConnectError", "ConnectTimeout", "ReadTimeout", "ConnectionError", "ProxyError"):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

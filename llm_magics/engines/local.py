@@ -1,0 +1,141 @@
+"""Engines that run in this process, token by token: chat template, prefix re-use, guiding, stopping.
+
+A subclass gives two verbs over its KV cache, ``_feed`` and ``_rewind``; everything else is here, so the engines behave alike.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+from typing import Any
+
+from ..errors import EngineError
+from ..records import Chunk, EngineInfo, FinishReason, Message, Prompt
+from .guidance import Guided
+from .sampling import Detokenizer, Logits, Sampler
+
+# A prompt is fed in pieces of this many tokens, and can be cancelled between two of them.
+PREFILL_TOKENS = 256
+
+
+class LocalEngine(ABC):
+    """A tokenizer, a KV cache that knows its tokens, and the decoding loop. Mutable: the KV cache changes with each request."""
+
+    def __init__(self, info: EngineInfo, tokenizer: Any, vocab_size: int, eos_ids: tuple[int, ...]) -> None:
+        self.info = info
+        self.tokenizer = tokenizer
+        self._vocab_size = vocab_size
+        self._eos_ids = eos_ids
+        self._guided: Guided | None = None
+        self._cached: list[int] = []
+        self._closed = False
+
+    @abstractmethod
+    def _feed(self, ids: Sequence[int]) -> Logits:
+        """Append ``ids`` to the KV cache; the logits after the last of them, shape (vocabulary,)."""
+
+    @abstractmethod
+    def _rewind(self, length: int) -> None:
+        """Keep the first ``length`` tokens of the KV cache."""
+
+    @abstractmethod
+    def _release(self) -> None:
+        """Give the memory back."""
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._cached = []
+            self._release()
+
+    def count(self, text: str) -> int:
+        return len(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False, verbose=False)
+        return ids
+
+    def render(self, messages: Sequence[Message], answer_start: str = "") -> str:
+        return render_chat(self.tokenizer, messages) + answer_start
+
+    def stream(self, prompt: Prompt) -> Iterator[Chunk]:
+        if self._closed:
+            raise EngineError(f"The engine of {self.info.model} is closed.", "Load it again: %llm_load, or llm_magics.load().")
+        matcher = None
+        if prompt.guide is not None:
+            self._guided = self._guided or Guided(self.tokenizer, self._vocab_size, self._eos_ids)
+            matcher = self._guided.start(prompt.guide)
+        ids = self._ids(prompt.text)
+        sampler, text = Sampler(prompt.sampling), Detokenizer(self.tokenizer, prompt.sampling.stop)
+        room = min(prompt.sampling.max_new_tokens, self.info.max_seq_len - len(ids))
+        try:
+            logits = yield from self._prefill(ids)
+            for done in range(1, room + 1):
+                token = sampler.choose(matcher.mask(logits) if matcher else logits)
+                if token in self._eos_ids:
+                    yield Chunk(text.flush(), tokens=1, finish_reason="stop")
+                    return
+                ended = matcher.accept(token) if matcher else False
+                piece = text.step(token)
+                reason: FinishReason | None = "stop" if ended or text.stopped else "length" if done == room else None
+                yield Chunk(piece + text.flush() if reason else piece, tokens=1, finish_reason=reason)
+                if reason:
+                    return
+                logits = self._step([token])
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._cached = []  # the KV cache may hold half a step
+            raise
+
+    def _prefill(self, ids: list[int]) -> Iterator[Chunk]:  # returns logits
+        # The last token is always fed again: its logits are what the first new token is chosen from.
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._cached, ids[:-1], strict=False)))
+        self._rewind(shared)
+        del self._cached[shared:]
+        yield Chunk(input_tokens=len(ids), cached_tokens=shared)
+        for start in range(shared, len(ids), PREFILL_TOKENS):
+            logits = self._step(ids[start : start + PREFILL_TOKENS])
+            if start + PREFILL_TOKENS < len(ids):
+                yield Chunk()
+        return logits
+
+    def _step(self, ids: list[int]) -> Logits:
+        logits = self._feed(ids)
+        self._cached += ids
+        return logits
+
+
+def load_tokenizer(folder: str, trust_remote_code: bool = False) -> Any:
+    """The fast tokenizer of a model folder, without torch."""
+    import os
+
+    # Without torch, transformers says at import that it found none; here that is as intended.
+    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if not getattr(tokenizer, "is_fast", False):
+        raise EngineError(f"{folder} has no fast tokenizer (tokenizer.json).", "Save one with transformers, or use another model.")
+    return tokenizer
+
+
+def render_chat(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """The prompt of ``messages`` by the tokenizer's chat template, ending where the assistant begins.
+
+    A template that refuses the system role gets that text at the head of the first user turn; a model without a chat
+    template (a base model) gets the turns one after the other.
+    """
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    if not getattr(tokenizer, "chat_template", None):
+        return "\n\n".join(turn["content"] for turn in turns) + "\n\n"
+    from jinja2 import TemplateError
+
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as exc:
+        if len(turns) < 2 or turns[0]["role"] != "system":
+            raise EngineError(f"The model's chat template failed: {exc}.", "Check the conversation, or use another model.") from exc
+        head = {"role": "user", "content": turns[0]["content"] + "\n\n" + turns[1]["content"]}
+        return str(tokenizer.apply_chat_template([head, *turns[2:]], tokenize=False, add_generation_prompt=True))

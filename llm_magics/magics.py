@@ -1,0 +1,422 @@
+"""The magics: a line and a cell -> one call of the session. What the call does is elsewhere."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class, needs_local_scope, no_var_expand
+from IPython.core.magic_arguments import argument, magic_arguments
+from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
+from traitlets.config import Configurable
+
+from . import display
+from .arguments import parse, task_options
+from .errors import InputError, LLMMagicsError, OptionError, unknown
+from .records import Generation
+from .report import PromptView, duration
+
+MAGICS = "llm_answer llm_translate llm_reformulate llm_summarize llm_describe llm_classify llm_extract".split()
+_SAMPLING = ("max_new_tokens", "max_input_len", "temperature", "top_p", "top_k", "seed", "answer_start", "chat")
+
+Kind = TypeVar("Kind")
+
+
+@magics_class
+class LLMMagics(Magics, Configurable):
+    """The magics and their defaults: ``%config LLMMagics`` lists them. Mutable: it holds the session."""
+
+    model = Unicode("demo", help="Model that the first task loads when none is loaded: 'demo', a folder, or an id on the hub.").tag(config=True)
+    engine = Unicode("auto", help="Engine for it: auto, onnx or transformers.").tag(config=True)
+    lang = Unicode("en", help="Language of the prompts: en, fr, es or de.").tag(config=True)
+    max_new_tokens = Integer(0, min=0, help="Most tokens to generate; 0 keeps each task's default.").tag(config=True)
+    temperature = Float(0.0, min=0.0, help="Temperature of every task; 0 is greedy.").tag(config=True)
+    stream = Bool(True, help="Show the answer as it comes.").tag(config=True)
+
+    @validate("lang")
+    def _valid_lang(self, proposal: Any) -> str:
+        from .prompts import LANGS
+
+        if proposal["value"] not in LANGS:
+            raise TraitError(str(unknown("prompt language", proposal["value"], LANGS)))
+        return str(proposal["value"])
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.session: Any = None
+        self._shown: Generation | None = None
+
+    # What the magics share.
+
+    @property
+    def _notebook(self) -> bool:
+        return display.has_frontend(self.shell)
+
+    def _load(self, model: str, engine: str, **options: Any) -> None:
+        """Replace the loaded model. The one before is closed when the new one is ready to load: two may not fit."""
+        from . import engines
+        from .session import Session
+
+        stages = display.Stages(notebook=self._notebook)
+        started = time.perf_counter()
+        built = engines.build(model, engine, engines.Options(**options), stages)
+        self._close()
+        self.session = Session(engines.load(built, stages))
+        info = self.session.engine.info
+        kind = "" if info.quantization in ("none", "as found") else f" {info.quantization}"
+        loaded = f"{info.model}{kind} on {info.backend} {info.backend_version} ({info.device}), {info.max_seq_len:,} tokens"
+        stages.say(f"Loaded {loaded}, in {duration(time.perf_counter() - started)}.{_DEMO_NOTE if model == 'demo' else ''}")
+
+    def _close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _value(self, name: str, kind: type[Kind], local: Mapping[str, Any], what: str) -> Kind:
+        """The variable ``name``; OptionError when there is none or it is of another type."""
+        if name not in local:
+            raise unknown("variable", name, [n for n, v in local.items() if isinstance(v, kind) and not n.startswith("_")])
+        value = local[name]
+        if not isinstance(value, kind):
+            raise OptionError(f"{what} {name} is of type {type(value).__name__}.", f"Expected {kind.__name__}.")
+        return value
+
+    def _text_or_variable(self, word: str | None, local: Mapping[str, Any]) -> str | None:
+        if word is not None and word.isidentifier() and isinstance(local.get(word), str):
+            return str(local[word])
+        return word
+
+    def _body(self, task: str, args: argparse.Namespace, cell: str | None, local: Mapping[str, Any]) -> str:
+        """The text of a call: the cell, filled from variables, or the line's variable or words."""
+        if cell is None:
+            text = self._text_or_variable(" ".join(args.text), local) or ""
+            if not text.strip():
+                raise OptionError(f"%llm_{task} has no text.", f"Name a variable or write the text after the options; or use %%llm_{task}.")
+            return text
+        if args.text:
+            raise OptionError(f"Not an option: {' '.join(args.text)!r}.", "In the cell form the text goes in the cell, below this line.")
+        body = cell.strip("\n")
+        if not body.strip():
+            raise OptionError("The cell is empty: there is no text to send.", f"Write it below %%llm_{task}, or use %llm_{task} VARIABLE.")
+        if args.raw:
+            return body
+        from .prompts import fill_body
+
+        return fill_body(body, local)
+
+    def _options(self, args: argparse.Namespace, local: Mapping[str, Any]) -> dict[str, Any]:
+        """The call options that were given, and the configured ones where they were not."""
+        options: dict[str, Any] = {"lang": args.lang or self.lang}
+        if self.max_new_tokens:
+            options["max_new_tokens"] = self.max_new_tokens
+        if self.temperature:
+            options["temperature"] = self.temperature
+        options.update({name: getattr(args, name) for name in _SAMPLING if getattr(args, name) is not None})
+        options["system"] = self._text_or_variable(args.system, local)
+        options["format"] = self._text_or_variable(args.format, local)
+        if args.stop:
+            options["stop"] = args.stop
+        if args.messages:
+            options["messages"] = self._value(args.messages, list, local, "--messages")
+        return options
+
+    def _run(self, task: str, line: str, cell: str | None, local: Mapping[str, Any] | None, fields: Any = None) -> Generation:
+        """Everything that a task's magic does; ``fields`` makes the task's own values from its options."""
+        args = parse(getattr(self, f"llm_{task}"), line)
+        names = {**self.shell.user_ns, **(local or {})}
+        try:
+            if args.out is not None and not args.out.isidentifier():
+                raise OptionError(f"-o {args.out!r} is not a name that a variable can have.", "Use letters, digits and _, such as -o result.")
+            text = self._body(task, args, cell, names)
+            values = fields(args, names) if fields else {}
+            options = self._options(args, names)
+            if self.session is None:
+                self._load(self.model, self.engine)
+            stream = self.session.stream(task, text, values, options)
+        except InputError as error:  # a slip of the user's: IPython shows a UsageError in a line, without a traceback
+            raise UsageError(str(error)) from None
+        view: PromptView = "folded" if args.prompt is None else "open" if args.prompt else "none"
+        live = display.Live(stream, notebook=self._notebook, prompt=view, live=self.stream and not args.no_stream)
+        generation = self.session.finished(live.run(), options.get("chat"))
+        if args.out:
+            self.shell.user_ns[args.out] = generation
+        self._shown = generation
+        return generation
+
+    def skip_shown(self, generation: Generation) -> None:
+        """IPython's display hook asks this for each Generation: the one just shown live is not shown twice."""
+        if generation is self._shown:
+            self._shown = None
+            return
+        raise NotImplementedError  # IPython then goes on to the usual representations
+
+    # The tasks.
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options()
+    def llm_answer(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Answer a question or a request, over a text or over none.
+
+        ::
+
+            %%llm_answer
+            {{ notice }}
+
+            Who founded the company?
+        """
+        return self._run("answer", line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options(argument("--to", metavar="LANG", help="Language to translate into: a code (fr) or a name (French)."))
+    def llm_translate(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Translate a text.
+
+        ::
+
+            %%llm_translate --to fr
+            The price is 250 euros.
+        """
+        return self._run("translate", line, cell, local_ns, lambda args, names: {"to": args.to})
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options()
+    def llm_reformulate(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Rewrite a text in better style and grammar.
+
+        ::
+
+            %%llm_reformulate --lang fr
+            le prix c'est 250 euro en fait
+        """
+        return self._run("reformulate", line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options()
+    def llm_summarize(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Summarize a text and keep what matters.
+
+        ::
+
+            %llm_summarize notice
+        """
+        return self._run("summarize", line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options()
+    def llm_describe(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Say in a sentence or two what a text is and what it is about.
+
+        ::
+
+            %llm_describe notice
+        """
+        return self._run("describe", line, cell, local_ns)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options(argument("--labels", metavar="A,B", help="The labels, separated by commas; or the name of a list."))
+    def llm_classify(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Choose the label that fits a text; the decoder can write nothing else.
+
+        ::
+
+            %%llm_classify --labels praise,complaint,neutral
+            Everybody we asked was delighted.
+        """
+        return self._run("classify", line, cell, local_ns, _labels)
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    @task_options(
+        argument("-e", "--entity", action="append", metavar="'NAME: HINT'", help="A value to find; may be repeated. (bool), (int), ... set its type."),
+        argument("--entities", metavar="VAR", help="A dict of names and hints."),
+        argument("--schema", metavar="VAR", help="A JSON Schema (dict) in place of entities."),
+    )
+    def llm_extract(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
+        """Find values in a text, as typed data; what the text does not say is None.
+
+        ::
+
+            %%llm_extract -e 'name: the company' -e 'founded: (int) the year' -e 'listed: (bool) whether it is listed'
+            Velmora was founded in 1987 by Mira Holt.
+
+        Marks in a hint decide the type: (bool) (int) (float) (date) (list of) (a|b|c).
+        """
+        return self._run("extract", line, cell, local_ns, self._entities)
+
+    def _entities(self, args: argparse.Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
+        from .schema import parse_entity
+        from .session import extraction
+
+        entities: dict[str, str] | None = None
+        if args.entities:
+            entities = dict(self._value(args.entities, dict, names, "--entities"))
+        if args.entity:
+            entities = {**(entities or {}), **dict(map(parse_entity, args.entity))}
+        schema = self._value(args.schema, dict, names, "--schema") if args.schema else None
+        return {"entities": extraction(entities, schema)}
+
+    # The engine.
+
+    @no_var_expand
+    @line_magic
+    @magic_arguments()
+    @argument("model", nargs="?", default="demo", help="'demo', a local folder, or an id on the hub such as Qwen/Qwen2.5-0.5B-Instruct.")
+    @argument("--engine", metavar="NAME", help="auto, onnx or transformers.")
+    @argument("--quantization", metavar="KIND", help="none, int8 or int4.")
+    @argument("--dtype", metavar="NAME", help="For transformers: float32, float16 or bfloat16.")
+    @argument("--max-input-len", type=int, metavar="N", help="Longest prompt, in tokens.")
+    @argument("--max-seq-len", type=int, metavar="N", help="Prompt and output together, in tokens; decides the size of the KV cache.")
+    @argument("--kv-cache-mb", type=int, metavar="N", help="Most memory for the KV cache, in MiB.")
+    @argument("--revision", metavar="REV", help="Branch, tag or commit on the hub.")
+    @argument("--trust-remote-code", action="store_true", help="Run Python code that comes with the model. Only for models you trust.")
+    def llm_load(self, line: str) -> None:
+        """Load a model, building its engine first when the store has none.
+
+        ::
+
+            %llm_load demo
+            %llm_load Qwen/Qwen2.5-0.5B-Instruct --quantization int4
+        """
+        args = vars(parse(self.llm_load, line))
+        args["engine"] = args["engine"] or self.engine
+        try:
+            self._load(args.pop("model"), **args)
+        except InputError as error:
+            raise UsageError(str(error)) from None
+
+    @line_magic
+    def llm_unload(self, line: str) -> None:
+        """Close the model and give its memory back; prints the memory of the process before and after."""
+        if self.session is None:
+            print("No model is loaded.")
+            return
+        import gc
+
+        import psutil
+
+        process, model = psutil.Process(), self.session.engine.info.model
+        before = process.memory_info().rss
+        self._close()
+        gc.collect()
+        after = process.memory_info().rss
+        print(f"{model} is unloaded; the kernel held {before / 2**20:,.0f} MiB and holds {after / 2**20:,.0f} MiB.")
+
+    @line_magic
+    def llm_status(self, line: str) -> None:
+        """What is loaded, and the memory of the process."""
+        import psutil
+
+        held = f"The kernel holds {psutil.Process().memory_info().rss / 2**20:,.0f} MiB."
+        loaded = "No model is loaded; the first task loads " + self.model if self.session is None else repr(self.session)
+        print(f"{loaded}. {held}")
+
+    @no_var_expand
+    @line_magic
+    @magic_arguments()
+    @argument("action", nargs="?", choices=["list", "rm"], default="list", help="list (default) or rm.")
+    @argument("name", nargs="?", help="For rm: the engine's name, as listed.")
+    @argument("--yes", action="store_true", help="For rm: do not ask.")
+    def llm_engines(self, line: str) -> None:
+        """The engines in the store; ``%llm_engines rm NAME`` removes one."""
+        from .engines import cache
+
+        args = parse(self.llm_engines, line)
+        stored = cache.listed()
+        if args.action == "list":
+            if not stored:
+                print(f"No engine is stored yet in {cache.root()}.")
+                return
+            rows = [[s.name, s.model, f"{s.backend} {s.version}", s.options, f"{s.size / 2**20:,.0f} MiB", s.built] for s in stored]
+            display.table(["name", "model", "backend", "options", "size", "built"], rows, notebook=self._notebook)
+            return
+        found = {s.name: s for s in stored}
+        if args.name not in found:
+            raise UsageError(str(unknown("engine", args.name or "", found)))
+        if not args.yes:
+            print(f"%llm_engines rm {args.name} --yes removes {found[args.name].path}.")
+            return
+        cache.remove(found[args.name].path)
+        print(f"{args.name} is removed.")
+
+
+_DEMO_NOTE = "\nThis is the small demonstration model; %llm_load MODEL loads a real one, such as Qwen/Qwen2.5-0.5B-Instruct."
+
+
+def _labels(args: argparse.Namespace, names: Mapping[str, Any]) -> dict[str, Any]:
+    from .session import check_labels
+
+    if args.labels is None:
+        raise OptionError("classify needs labels.", "Pass --labels a,b,c, or the name of a list.")
+    given = names.get(args.labels)
+    return {"labels": check_labels(given if isinstance(given, (list, tuple)) else args.labels.split(","))}
+
+
+def _complete(magics: LLMMagics, event: Any) -> list[str]:
+    """Options, languages, models and variables for the line of a magic."""
+    from .engines import ENGINES
+    from .prompts import LANGS, languages
+
+    words = event.line[: len(event.line) - len(event.symbol)].split()
+    function = getattr(magics, words[0].lstrip("%"), None) if words else None
+    parser = getattr(function, "parser", None)
+    if parser is None:
+        return []
+    values: dict[str, list[str]] = {
+        "--lang": [*LANGS],
+        "--to": [*languages()],
+        "--engine": ["auto", *ENGINES],
+        "--quantization": ["none", "int8", "int4"],
+    }
+    if words[-1] in values:
+        return values[words[-1]]
+    options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    if event.symbol.startswith("-"):
+        return options
+    if words[0].endswith("llm_load"):
+        return ["demo", *options]
+    return [*options, *(name for name, value in magics.shell.user_ns.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]
+
+
+def register(shell: InteractiveShell) -> None:
+    """Add the magics to ``shell``; a second call changes nothing."""
+    if "LLMMagics" in shell.magics_manager.registry:
+        return
+    magics = LLMMagics(shell)
+    shell.register_magics(magics)
+    shell.display_formatter.ipython_display_formatter.for_type(Generation, magics.skip_shown)
+    for name in [*MAGICS, "llm_load", "llm_engines"]:
+        for prefix in ("%", "%%"):
+            shell.set_hook("complete_command", lambda _, event: _complete(magics, event), str_key=prefix + name)
+
+
+def unregister(shell: InteractiveShell) -> None:
+    """Take the magics away and close the model."""
+    magics = shell.magics_manager.registry.pop("LLMMagics", None)
+    if magics is None:
+        return
+    magics._close()
+    shell.display_formatter.ipython_display_formatter.pop(Generation, None)
+    for kind in ("line", "cell"):
+        for name in [name for name in shell.magics_manager.magics[kind] if name.startswith("llm_")]:
+            del shell.magics_manager.magics[kind][name]
+    shell.configurables[:] = [configurable for configurable in shell.configurables if configurable is not magics]
+
+
+__all__ = ["LLMMagics", "LLMMagicsError", "register", "unregister"]

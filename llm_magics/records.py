@@ -1,0 +1,178 @@
+"""What passes between the parts. All of it is frozen; nothing here computes text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from . import report
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are chosen. ``temperature`` 0 is greedy; ``top_k`` 0 and ``top_p`` 1 switch those off.
+
+    ``seed`` None draws a fresh one, which the Generation records.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What the decoder must keep to: a JSON Schema, or one of a few literal choices."""
+
+    json_schema: Mapping[str, Any] | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of one task, before any prompt is rendered.
+
+    ``fields`` holds what the task's template takes beside ``text`` (``to``, ``labels``, ``entities``);
+    None in the other options means: the task's default.
+    """
+
+    task: str
+    text: str
+    lang: str = "en"
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    system: str | None = None
+    format: str | None = None
+    answer_start: str | None = None
+    history: tuple[Message, ...] = ()
+    sampling: Sampling = Sampling()
+    max_input_len: int | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What an engine is asked: the exact text, how to choose tokens, what to keep to."""
+
+    text: str
+    sampling: Sampling = Sampling()
+    guide: Guide | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A step of a stream. An engine may send chunks with no text: a point at which to cancel it.
+
+    ``tokens`` counts the output tokens of this step; ``input_tokens``, ``cached_tokens`` and ``finish_reason``
+    are set once, when they are known.
+    """
+
+    text: str = ""
+    tokens: int = 0
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    finish_reason: FinishReason | None = None
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Durations in seconds, on the wall clock of the kernel; counts in tokens.
+
+    ``queue_s`` is the wait for the engine, ``first_token_s`` from then to the first token, ``total_s`` the whole.
+    """
+
+    queue_s: float
+    first_token_s: float | None
+    total_s: float
+    input_tokens: int
+    cached_tokens: int | None
+    output_tokens: int
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Output tokens per second of the whole call without the queue; None when nothing came."""
+        elapsed = self.total_s - self.queue_s
+        return self.output_tokens / elapsed if self.output_tokens and elapsed > 0 else None
+
+    @property
+    def decode_tokens_per_s(self) -> float | None:
+        """Output tokens per second after the first one; None with fewer than two."""
+        if self.first_token_s is None or self.output_tokens < 2:
+            return None
+        elapsed = self.total_s - self.queue_s - self.first_token_s
+        return (self.output_tokens - 1) / elapsed if elapsed > 0 else None
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a value stands in the source: ``text[start:end]``, in characters. ``status``: exact, normalised, absent."""
+
+    field: str
+    start: int
+    end: int
+    status: str
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """What wrote an answer: backend, its version, the model, and how it was prepared."""
+
+    backend: str
+    backend_version: str
+    model: str
+    quantization: str
+    device: str
+    max_seq_len: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The result of one call. Its repr is the report that the cell shows.
+
+    ``text`` is the answer (with the answer start that the caller gave, without a task's own lead-in), ``data`` the
+    typed values of extract or the label of classify, ``prompt`` the exact string sent, ``notes`` what the reader should
+    know of how it was made.
+    """
+
+    text: str
+    prompt: str
+    messages: tuple[Message, ...]
+    timing: Timing
+    finish_reason: FinishReason
+    engine: EngineInfo
+    request: Request
+    sampling: Sampling
+    run_id: str
+    answer_start: str = ""
+    data: Any = None
+    spans: tuple[Span, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens of the prompt."""
+        return self.timing.input_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens generated."""
+        return self.timing.output_tokens
+
+    def __repr__(self) -> str:
+        return report.plain(self)
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[dict[str, str], dict[str, Any]]:
+        return report.bundle(self)

@@ -1,0 +1,203 @@
+"""A loaded model and the tasks as methods."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypedDict
+
+from typing_extensions import Self, Unpack
+
+from . import engines, prompts
+from . import schema as schemas
+from .engines.base import Engine, Options, Progress
+from .errors import OptionError
+from .records import Generation, Message, Request
+from .runner import Stream, prepare
+from .tasks import find
+
+
+class CallOptions(TypedDict, total=False):
+    """What every task takes beside its text. What is left out keeps the task's default.
+
+    ``lang`` is the language of the prompt; ``format`` a jinja2 template in place of the task's, with ``{{ text }}``;
+    ``chat`` names a conversation that goes on from call to call; ``messages`` are earlier turns.
+    """
+
+    lang: str
+    system: str | None
+    format: str | None
+    answer_start: str | None
+    max_new_tokens: int
+    max_input_len: int | None
+    temperature: float
+    top_p: float
+    top_k: int
+    seed: int | None
+    stop: Sequence[str]
+    chat: str | None
+    messages: Sequence[Message | Mapping[str, str]]
+
+
+def request(task: str, text: str, fields: Mapping[str, Any], options: CallOptions, history: tuple[Message, ...] = ()) -> Request:
+    """The Request of one call; OptionError for a value that cannot be."""
+    lang = options.get("lang", "en")
+    prompts.check_lang(lang)
+    given = {name: options[name] for name in ("max_new_tokens", "temperature", "top_p", "top_k", "seed") if name in options}  # type: ignore[literal-required]
+    sampling = dataclasses.replace(find(task).sampling, **given, stop=tuple(options.get("stop", ())))
+    _check_sampling(sampling.max_new_tokens >= 1, "max_new_tokens", sampling.max_new_tokens, "1 or more")
+    _check_sampling(sampling.temperature >= 0, "temperature", sampling.temperature, "0 (greedy) or more")
+    _check_sampling(0 < sampling.top_p <= 1, "top_p", sampling.top_p, "over 0, at most 1")
+    _check_sampling(sampling.top_k >= 0, "top_k", sampling.top_k, "0 (off) or more")
+    max_input_len = options.get("max_input_len")
+    _check_sampling(max_input_len is None or max_input_len >= 1, "max_input_len", max_input_len, "1 or more")
+    return Request(
+        task=task,
+        text=text,
+        lang=lang,
+        fields=fields,
+        system=options.get("system"),
+        format=options.get("format"),
+        answer_start=options.get("answer_start"),
+        history=history,
+        sampling=sampling,
+        max_input_len=max_input_len,
+    )
+
+
+def _check_sampling(fine: bool, name: str, value: Any, expected: str) -> None:
+    if not fine:
+        raise OptionError(f"{name} is {value!r}.", f"Expected {expected}.")
+
+
+def as_messages(turns: Iterable[Message | Mapping[str, str]]) -> tuple[Message, ...]:
+    """Earlier turns, given as Message objects or as ``{'role': ..., 'content': ...}``."""
+    messages = []
+    for turn in turns:
+        if isinstance(turn, Message):
+            messages.append(turn)
+            continue
+        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
+        if role not in ("user", "assistant") or not isinstance(content, str):
+            raise OptionError(f"Not a turn of a conversation: {turn!r}.", "Write {'role': 'user' or 'assistant', 'content': text}.")
+        messages.append(Message(role, content))  # type: ignore[arg-type]
+    return tuple(messages)
+
+
+class Session:
+    """A loaded model. Mutable: it remembers the conversations that were named by ``chat``.
+
+    One request runs at a time; others wait, and their Timing says how long.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.chats: dict[str, tuple[Message, ...]] = {}
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        info = self.engine.info
+        kind = "" if info.quantization in ("none", "as found") else f", {info.quantization}"
+        return f"<Session {info.model} [{info.backend} {info.backend_version}{kind}, {info.device}], {info.max_seq_len:,} tokens>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the model's memory back. May be called twice."""
+        self.engine.close()
+
+    def answer(self, text: str, **options: Unpack[CallOptions]) -> Generation:
+        """The answer to a question or a request."""
+        return self.run("answer", text, {}, options)
+
+    def translate(self, text: str, to: str, **options: Unpack[CallOptions]) -> Generation:
+        """The translation; ``to`` is a language code (``'fr'``) or name (``'French'``)."""
+        return self.run("translate", text, {"to": to}, options)
+
+    def reformulate(self, text: str, **options: Unpack[CallOptions]) -> Generation:
+        """The text again, in better style and grammar."""
+        return self.run("reformulate", text, {}, options)
+
+    def summarize(self, text: str, **options: Unpack[CallOptions]) -> Generation:
+        """A short summary that keeps what matters."""
+        return self.run("summarize", text, {}, options)
+
+    def describe(self, text: str, **options: Unpack[CallOptions]) -> Generation:
+        """A sentence or two on what the text is and what it is about."""
+        return self.run("describe", text, {}, options)
+
+    def classify(self, text: str, labels: Sequence[str], **options: Unpack[CallOptions]) -> Generation:
+        """One of ``labels``, in ``.data`` and ``.text``; the decoder can write nothing else."""
+        return self.run("classify", text, {"labels": check_labels(labels)}, options)
+
+    def extract(
+        self, text: str, entities: Mapping[str, str] | None = None, *, schema: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
+    ) -> Generation:
+        """Typed values in ``.data``, by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or a JSON Schema."""
+        return self.run("extract", text, {"entities": extraction(entities, schema)}, options)
+
+    def run(self, task: str, text: str, fields: Mapping[str, Any], options: CallOptions) -> Generation:
+        """Run any task to its end."""
+        stream = self.stream(task, text, fields, options)
+        return self.finished(stream.run(), options.get("chat"))
+
+    def stream(self, task: str, text: str, fields: Mapping[str, Any], options: CallOptions) -> Stream:
+        """The run of any task, prepared and not yet started. Pass its Generation to ``finished``."""
+        chat = options.get("chat")
+        history = self.chats.get(chat, ()) if chat else ()
+        history += as_messages(options.get("messages", ()))
+        return Stream(self.engine, prepare(self.engine, request(task, text, fields, options, history)), self._lock)
+
+    def finished(self, generation: Generation, chat: str | None) -> Generation:
+        """Remember a turn of the conversation ``chat``; an interrupted reply is no turn."""
+        if chat and generation.finish_reason != "interrupted":
+            turns = tuple(message for message in generation.messages if message.role != "system")
+            self.chats[chat] = (*turns, Message("assistant", generation.text))
+        return generation
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels without blanks and repeats; OptionError when fewer than two are left."""
+    kept = tuple(dict.fromkeys(label.strip() for label in labels if label.strip()))
+    if isinstance(labels, str) or len(kept) < 2:
+        raise OptionError(f"classify needs two labels or more, got {labels!r}.", "Pass --labels a,b; or labels=['a', 'b'] in Python.")
+    return kept
+
+
+def extraction(entities: Mapping[str, str] | None, schema: Mapping[str, Any] | None) -> schemas.Schema:
+    """The Schema of an extract call, from exactly one of the two ways to give it."""
+    if (entities is None) == (schema is None):
+        raise OptionError("extract needs entities or a schema, and not both.", "Pass -e 'name: hint', --entities VAR or --schema VAR.")
+    return schemas.from_json_schema(schema) if schema is not None else schemas.from_entities(entities or {})
+
+
+def _silent(stage: str) -> None:
+    pass
+
+
+def load(
+    model: str = engines.DEMO,
+    *,
+    engine: str = "auto",
+    quantization: str | None = None,
+    dtype: str | None = None,
+    max_input_len: int | None = None,
+    max_seq_len: int | None = None,
+    kv_cache_mb: int | None = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    progress: Progress = _silent,
+) -> Session:
+    """Load a model, building its engine first when the store has none.
+
+    ``model`` is ``'demo'`` (bundled), a local folder, or an id on the hub; lengths are in tokens. ``progress`` is called
+    with the name of each stage.
+    """
+    options = Options(quantization, dtype, max_input_len, max_seq_len, kv_cache_mb, revision, trust_remote_code)
+    return Session(engines.load(engines.build(model, engine, options, progress), progress))
