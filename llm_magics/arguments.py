@@ -21,7 +21,9 @@ _SHARED = (
     argument("--format", metavar="TEMPLATE", help="jinja2 template in place of the task's prompt; {{ text }} is the cell. Or a variable."),
     argument("--answer-start", metavar="TEXT", help="Text that the reply is made to begin with."),
     argument("--max-new-tokens", type=int, metavar="N", help="Most tokens to generate."),
-    argument("--max-input-len", type=int, metavar="N", help="Most tokens to send: a longer text is cut at its end, and the report says so."),
+    argument(
+        "--max-input-len", type=int, metavar="N", help="Most tokens to send: a longer text is cut at its end, and the report says so."
+    ),
     argument("--temperature", type=float, metavar="T", help="0 takes the likeliest token each time; higher varies more."),
     argument("--top-p", type=float, metavar="P", help="Sample among the likeliest tokens that together reach P."),
     argument("--top-k", type=int, metavar="K", help="Sample among the K likeliest tokens; 0 is off."),
@@ -55,17 +57,24 @@ def split(line: str) -> list[str]:
     try:
         return list(lexer)
     except ValueError:
-        raise UsageError(f"A quote is not closed in: {line.strip()}\nPut text that holds an apostrophe in double quotes, or in the cell.") from None
+        raise UsageError(
+            f"A quote is not closed in: {line.strip()}\nPut text that holds an apostrophe in double quotes, or in the cell."
+        ) from None
+
+
+def option_names(parser: MagicArgumentParser) -> list[str]:
+    """The long options of a magic."""
+    return [name for action in parser._actions for name in action.option_strings if name.startswith("--")]  # noqa: SLF001 - argparse has no other way
 
 
 def parse(function: Any, line: str) -> argparse.Namespace:
     """The options in ``line`` for the magic ``function``; UsageError with the nearest option for one that does not exist."""
     parser: MagicArgumentParser = function.parser
     words = split(line)
-    known = [name for action in parser._actions for name in action.option_strings]
+    known = option_names(parser)
     for word in words:
         name = word.split("=", 1)[0]
         if word.startswith("--") and name not in known:
-            raise UsageError(f"Unknown option {name}. {nearest(name, known)} Options: {' '.join(n for n in known if n.startswith('--'))}")
+            raise UsageError(f"Unknown option {name}. {nearest(name, known)} Options: {' '.join(known)}")
     parser.allow_abbrev = False
     return parser.parse_args(words)  # its error() raises UsageError

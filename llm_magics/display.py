@@ -92,6 +92,7 @@ class Stages:
         self._handle: Any = None
 
     def __call__(self, stage: str) -> None:
+        """Say that ``stage`` goes on."""
         self.say(stage + " …")
 
     def say(self, text: str) -> None:

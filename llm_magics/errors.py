@@ -1,19 +1,19 @@
 """Every error of the package, each with a hint that says what to do next.
 
-    LLMMagicsError
-    ├── InputError            the request is not right; nothing was run
-    │   ├── OptionError       an option, a name or a language that does not exist
-    │   ├── TemplateError     a prompt template that cannot be filled
-    │   ├── SchemaError       entities or a JSON Schema that cannot be used
-    │   └── TooLongError      the prompt does not fit the engine
-    ├── ModelError            no engine can be had from this model
-    │   ├── ModelNotFoundError   a wrong id, or a folder that is not a model
-    │   ├── AccessError          gated or private, token missing
-    │   ├── OfflineError         the model hub cannot be reached
-    │   ├── BuildError           fetching, converting or quantizing failed
-    │   └── MemoryNeededError    it would not fit in memory
-    ├── DependencyError       an optional package is missing
-    └── EngineError           the engine failed, or was closed
+LLMMagicsError
+├── InputError            the request is not right; nothing was run
+│   ├── OptionError       an option, a name or a language that does not exist
+│   ├── TemplateError     a prompt template that cannot be filled
+│   ├── SchemaError       entities or a JSON Schema that cannot be used
+│   └── TooLongError      the prompt does not fit the engine
+├── ModelError            no engine can be had from this model
+│   ├── ModelNotFoundError   a wrong id, or a folder that is not a model
+│   ├── AccessError          gated or private, token missing
+│   ├── OfflineError         the model hub cannot be reached
+│   ├── BuildError           fetching, converting or quantizing failed
+│   └── MemoryNeededError    it would not fit in memory
+├── DependencyError       an optional package is missing
+└── EngineError           the engine failed, or was closed
 """
 
 from __future__ import annotations

@@ -15,12 +15,12 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from . import display
-from .arguments import parse, task_options
-from .errors import InputError, LLMMagicsError, OptionError, unknown
+from .arguments import option_names, parse, task_options
+from .errors import InputError, OptionError, unknown
 from .records import Generation
 from .report import PromptView, duration
 
-MAGICS = "llm_answer llm_translate llm_reformulate llm_summarize llm_describe llm_classify llm_extract".split()
+MAGICS = ["llm_answer", "llm_translate", "llm_reformulate", "llm_summarize", "llm_describe", "llm_classify", "llm_extract"]
 _SAMPLING = ("max_new_tokens", "max_input_len", "temperature", "top_p", "top_k", "seed", "answer_start", "chat")
 
 Kind = TypeVar("Kind")
@@ -30,7 +30,9 @@ Kind = TypeVar("Kind")
 class LLMMagics(Magics, Configurable):
     """The magics and their defaults: ``%config LLMMagics`` lists them. Mutable: it holds the session."""
 
-    model = Unicode("demo", help="Model that the first task loads when none is loaded: 'demo', a folder, or an id on the hub.").tag(config=True)
+    model = Unicode("demo", help="Model that the first task loads when none is loaded: 'demo', a folder, or an id on the hub.").tag(
+        config=True
+    )
     engine = Unicode("auto", help="Engine for it: auto, onnx or transformers.").tag(config=True)
     lang = Unicode("en", help="Language of the prompts: en, fr, es or de.").tag(config=True)
     max_new_tokens = Integer(0, min=0, help="Most tokens to generate; 0 keeps each task's default.").tag(config=True)
@@ -44,6 +46,8 @@ class LLMMagics(Magics, Configurable):
         if proposal["value"] not in LANGS:
             raise TraitError(str(unknown("prompt language", proposal["value"], LANGS)))
         return str(proposal["value"])
+
+    shell: InteractiveShell
 
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
@@ -64,14 +68,15 @@ class LLMMagics(Magics, Configurable):
         stages = display.Stages(notebook=self._notebook)
         started = time.perf_counter()
         built = engines.build(model, engine, engines.Options(**options), stages)
-        self._close()
+        self.close()
         self.session = Session(engines.load(built, stages))
         info = self.session.engine.info
         kind = "" if info.quantization in ("none", "as found") else f" {info.quantization}"
         loaded = f"{info.model}{kind} on {info.backend} {info.backend_version} ({info.device}), {info.max_seq_len:,} tokens"
         stages.say(f"Loaded {loaded}, in {duration(time.perf_counter() - started)}.{_DEMO_NOTE if model == 'demo' else ''}")
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the model; nothing when there is none."""
         if self.session is not None:
             self.session.close()
             self.session = None
@@ -130,7 +135,9 @@ class LLMMagics(Magics, Configurable):
         names = {**self.shell.user_ns, **(local or {})}
         try:
             if args.out is not None and not args.out.isidentifier():
-                raise OptionError(f"-o {args.out!r} is not a name that a variable can have.", "Use letters, digits and _, such as -o result.")
+                raise OptionError(
+                    f"-o {args.out!r} is not a name that a variable can have.", "Use letters, digits and _, such as -o result."
+                )
             text = self._body(task, args, cell, names)
             values = fields(args, names) if fields else {}
             options = self._options(args, names)
@@ -141,7 +148,7 @@ class LLMMagics(Magics, Configurable):
             raise UsageError(str(error)) from None
         view: PromptView = "folded" if args.prompt is None else "open" if args.prompt else "none"
         live = display.Live(stream, notebook=self._notebook, prompt=view, live=self.stream and not args.no_stream)
-        generation = self.session.finished(live.run(), options.get("chat"))
+        generation: Generation = self.session.finished(live.run(), options.get("chat"))
         if args.out:
             self.shell.user_ns[args.out] = generation
         self._shown = generation
@@ -244,7 +251,13 @@ class LLMMagics(Magics, Configurable):
     @needs_local_scope
     @line_cell_magic
     @task_options(
-        argument("-e", "--entity", action="append", metavar="'NAME: HINT'", help="A value to find; may be repeated. (bool), (int), ... set its type."),
+        argument(
+            "-e",
+            "--entity",
+            action="append",
+            metavar="'NAME: HINT'",
+            help="A value to find; may be repeated. (bool), (int), ... set its type.",
+        ),
         argument("--entities", metavar="VAR", help="A dict of names and hints."),
         argument("--schema", metavar="VAR", help="A JSON Schema (dict) in place of entities."),
     )
@@ -313,7 +326,7 @@ class LLMMagics(Magics, Configurable):
 
         process, model = psutil.Process(), self.session.engine.info.model
         before = process.memory_info().rss
-        self._close()
+        self.close()
         gc.collect()
         after = process.memory_info().rss
         print(f"{model} is unloaded; the kernel held {before / 2**20:,.0f} MiB and holds {after / 2**20:,.0f} MiB.")
@@ -386,12 +399,17 @@ def _complete(magics: LLMMagics, event: Any) -> list[str]:
     }
     if words[-1] in values:
         return values[words[-1]]
-    options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
+    options = option_names(parser)
     if event.symbol.startswith("-"):
         return options
     if words[0].endswith("llm_load"):
         return ["demo", *options]
     return [*options, *(name for name, value in magics.shell.user_ns.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]
+
+
+def _display_formatter(shell: InteractiveShell) -> Any:
+    assert shell.display_formatter is not None
+    return shell.display_formatter.ipython_display_formatter
 
 
 def register(shell: InteractiveShell) -> None:
@@ -400,7 +418,7 @@ def register(shell: InteractiveShell) -> None:
         return
     magics = LLMMagics(shell)
     shell.register_magics(magics)
-    shell.display_formatter.ipython_display_formatter.for_type(Generation, magics.skip_shown)
+    _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines"]:
         for prefix in ("%", "%%"):
             shell.set_hook("complete_command", lambda _, event: _complete(magics, event), str_key=prefix + name)
@@ -411,12 +429,9 @@ def unregister(shell: InteractiveShell) -> None:
     magics = shell.magics_manager.registry.pop("LLMMagics", None)
     if magics is None:
         return
-    magics._close()
-    shell.display_formatter.ipython_display_formatter.pop(Generation, None)
+    magics.close()
+    _display_formatter(shell).pop(Generation, None)
     for kind in ("line", "cell"):
         for name in [name for name in shell.magics_manager.magics[kind] if name.startswith("llm_")]:
             del shell.magics_manager.magics[kind][name]
     shell.configurables[:] = [configurable for configurable in shell.configurables if configurable is not magics]
-
-
-__all__ = ["LLMMagics", "LLMMagicsError", "register", "unregister"]

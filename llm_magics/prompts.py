@@ -89,9 +89,13 @@ def _fill(environment: ImmutableSandboxedEnvironment, template: str, values: Map
             raise TemplateError(f"{what} uses undefined names: {', '.join(absent)}.", " ".join(hints))
         return environment.from_string(template).render({name: values[name] for name in names & values.keys()})
     except TemplateSyntaxError as exc:
-        raise TemplateError(f"{what} is not a valid template: {exc.message} (line {exc.lineno}).", "Write {{ name }} with a name in it.") from exc
+        raise TemplateError(
+            f"{what} is not a valid template: {exc.message} (line {exc.lineno}).", "Write {{ name }} with a name in it."
+        ) from exc
     except SecurityError as exc:
-        raise TemplateError(f"{what} was refused by the sandbox: {str(exc).rstrip('.')}.", "A template may use values and their plain attributes only.") from exc
+        raise TemplateError(
+            f"{what} was refused by the sandbox: {str(exc).rstrip('.')}.", "A template may use values and their plain attributes only."
+        ) from exc
     except UndefinedError as exc:
         raise TemplateError(f"{what} cannot be filled: {exc}.", "Check the attributes and keys it uses.") from exc
     except TemplateError:
@@ -151,7 +155,9 @@ def _parse_format(template: str) -> Any:
     try:
         return _templates.parse(template)
     except TemplateSyntaxError as exc:
-        raise TemplateError(f"--format is not a valid template: {exc.message} (line {exc.lineno}).", "Write {{ text }} for the cell.") from exc
+        raise TemplateError(
+            f"--format is not a valid template: {exc.message} (line {exc.lineno}).", "Write {{ text }} for the cell."
+        ) from exc
 
 
 def system_text(request: Request) -> str:

@@ -89,9 +89,9 @@ def _table(data: dict[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A typed value as a reader expects it; a dash is a value that the text does not say."""
+    """A typed value as a reader expects it; ``none`` is what the text does not say."""
     if value is None:
-        return "–"
+        return "none"
     if isinstance(value, list):
         return ", ".join(map(value_text, value))
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)

@@ -16,7 +16,7 @@ from . import grounding, prompts
 from . import schema as schemas
 from .engines.base import Engine
 from .errors import OptionError, TooLongError
-from .records import FinishReason, Generation, Guide, Message, Prompt, Request, Sampling, Timing
+from .records import FinishReason, Generation, Guide, Message, Prompt, Request, Timing
 from .tasks import find
 
 
@@ -89,9 +89,13 @@ def _fitted(engine: Engine, request: Request) -> tuple[Request, tuple[str, ...]]
     listed = ", ".join(f"{part} {count:,}" for part, count in counts.items() if count)
     kept, left = _cut(engine, request, limit)
     if kept is None:
-        raise TooLongError(f"The prompt has {tokens:,} tokens ({listed}); the limit is {limit:,}, too little for all but the text.", _LONGER)
+        raise TooLongError(
+            f"The prompt has {tokens:,} tokens ({listed}); the limit is {limit:,}, too little for all but the text.", _LONGER
+        )
     if request.max_input_len is None:
-        cut = f"--max-input-len {limit} would leave out the last {left:,} tokens of the text, from {_quoted(request.text[len(kept.text) :])}."
+        cut = (
+            f"--max-input-len {limit} would leave out the last {left:,} tokens of the text, from {_quoted(request.text[len(kept.text) :])}."
+        )
         raise TooLongError(f"The prompt has {tokens:,} tokens ({listed}); this engine takes {limit:,}.", f"{cut} {_LONGER}")
     return kept, (f"the text was cut to fit {limit:,} input tokens; its last {left:,} tokens were left out.",)
 
@@ -222,6 +226,3 @@ class Stream:
             spans=grounding.ground(data, prepared.request.text) if isinstance(data, dict) else (),
             notes=prepared.notes,
         )
-
-
-__all__ = ["Prepared", "Sampling", "Stream", "interrupts_set", "prepare"]

@@ -11,6 +11,7 @@ Every value may be ``null``, which becomes None: the text does not say.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -108,33 +109,14 @@ class Schema:
 
 def _whole_members(text: str) -> dict[str, Any]:
     """The members of a JSON object that are complete in ``text``."""
-    start = text.find("{")
-    if start < 0:
-        return {}
-    try:
-        value, _ = json.JSONDecoder().raw_decode(text, start)
-        return value if isinstance(value, dict) else {}
-    except ValueError:
-        pass
-    depth, quoted, escaped, ends = 0, False, False, []
-    for index in range(start, len(text)):
-        char = text[index]
-        if quoted:
-            quoted, escaped = escaped or char != '"', not escaped and char == "\\"
-        elif char == '"':
-            quoted = True
-        elif char in "{[":
-            depth += 1
-        elif char in "}]":
-            depth -= 1
-        elif char == "," and depth == 1:
-            ends.append(index)
-    for end in reversed(ends):
-        try:
-            value = json.loads(text[start:end] + "}")
-        except ValueError:
-            continue
-        return value if isinstance(value, dict) else {}
+    whole = text[max(text.find("{"), 0) :].rstrip()
+    # A cut inside a string or a nested value leaves something open, which one brace does not close.
+    ends = [len(whole), *(match.start() for match in reversed(list(re.finditer(",", whole))))]
+    for end in ends:
+        for closing in ("", "}"):
+            with contextlib.suppress(ValueError):
+                value = json.loads(whole[:end] + closing)
+                return value if isinstance(value, dict) else {}
     return {}
 
 
@@ -158,7 +140,8 @@ def _mark(content: str) -> tuple[Type | None, bool, tuple[str, ...]]:
 def parse_hint(key: str, hint: str) -> Field:
     """The Field that a hint describes."""
     kind: Type = "str"
-    many, choices = False, ()
+    many = False
+    choices: tuple[str, ...] = ()
     for content in _MARK.findall(hint):
         found, listed, words = _mark(content)
         many = many or listed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
@@ -14,7 +13,7 @@ from . import engines, prompts
 from . import schema as schemas
 from .engines.base import Engine, Options, Progress
 from .errors import OptionError
-from .records import Generation, Message, Request
+from .records import Generation, Message, Request, Sampling
 from .runner import Stream, prepare
 from .tasks import find
 
@@ -45,8 +44,15 @@ def request(task: str, text: str, fields: Mapping[str, Any], options: CallOption
     """The Request of one call; OptionError for a value that cannot be."""
     lang = options.get("lang", "en")
     prompts.check_lang(lang)
-    given = {name: options[name] for name in ("max_new_tokens", "temperature", "top_p", "top_k", "seed") if name in options}  # type: ignore[literal-required]
-    sampling = dataclasses.replace(find(task).sampling, **given, stop=tuple(options.get("stop", ())))
+    default = find(task).sampling
+    sampling = Sampling(
+        max_new_tokens=options.get("max_new_tokens", default.max_new_tokens),
+        temperature=options.get("temperature", default.temperature),
+        top_p=options.get("top_p", default.top_p),
+        top_k=options.get("top_k", default.top_k),
+        seed=options.get("seed", default.seed),
+        stop=tuple(options.get("stop", default.stop)),
+    )
     _check_sampling(sampling.max_new_tokens >= 1, "max_new_tokens", sampling.max_new_tokens, "1 or more")
     _check_sampling(sampling.temperature >= 0, "temperature", sampling.temperature, "0 (greedy) or more")
     _check_sampling(0 < sampling.top_p <= 1, "top_p", sampling.top_p, "over 0, at most 1")
@@ -137,7 +143,12 @@ class Session:
         return self.run("classify", text, {"labels": check_labels(labels)}, options)
 
     def extract(
-        self, text: str, entities: Mapping[str, str] | None = None, *, schema: Mapping[str, Any] | None = None, **options: Unpack[CallOptions]
+        self,
+        text: str,
+        entities: Mapping[str, str] | None = None,
+        *,
+        schema: Mapping[str, Any] | None = None,
+        **options: Unpack[CallOptions],
     ) -> Generation:
         """Typed values in ``.data``, by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or a JSON Schema."""
         return self.run("extract", text, {"entities": extraction(entities, schema)}, options)

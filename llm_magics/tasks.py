@@ -8,6 +8,8 @@ from typing import Literal
 from .errors import unknown
 from .records import Sampling
 
+GREEDY = Sampling()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -22,7 +24,7 @@ class Task:
     fields: tuple[str, ...] = ()
     answer: Literal["text", "label", "json"] = "text"
     lead_in: bool = False
-    sampling: Sampling = Sampling()
+    sampling: Sampling = GREEDY
 
 
 TASKS: dict[str, Task] = {

@@ -89,7 +89,7 @@ def get(key: Key, build: Callable[[Path], None], progress: Progress) -> Path:
             build(work)
             (work / MANIFEST).write_text(json.dumps(asdict(key), indent=1), encoding="utf-8")
             _sync(work)
-            os.replace(work, place)
+            work.rename(place)
         except BaseException:
             shutil.rmtree(work, ignore_errors=True)
             raise
@@ -143,5 +143,5 @@ def _stored(manifest: Path) -> Stored:
 def remove(folder: Path) -> None:
     """Delete an engine. It is renamed first, so nobody takes what is half deleted for an engine."""
     doomed = folder.with_name(f".{folder.name}-removed")
-    os.replace(folder, doomed)
+    folder.rename(doomed)
     shutil.rmtree(doomed)

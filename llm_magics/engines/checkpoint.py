@@ -72,7 +72,9 @@ def resolve(model: str, options: Options, progress: Progress) -> Checkpoint:
 def local(folder: Path) -> Checkpoint:
     """A folder of the user's; ModelNotFoundError when there is no model in it."""
     if not any((folder / name).is_file() for name in ("config.json", "genai_config.json")):
-        raise ModelNotFoundError(f"{folder} has neither config.json nor genai_config.json.", "Name the folder that holds the model's files.")
+        raise ModelNotFoundError(
+            f"{folder} has neither config.json nor genai_config.json.", "Name the folder that holds the model's files."
+        )
     return Checkpoint(folder.resolve().name, folder.resolve(), _digest(folder))
 
 
@@ -108,20 +110,20 @@ def _fetch(model: str, options: Options, progress: Progress) -> Checkpoint:
     return Checkpoint(model, folder, f"{model}@{folder.name}")
 
 
-def _explained(model: str, exc: Exception) -> LLMMagicsError:
+def _explained(model: str, exc: Exception) -> LLMMagicsError:  # noqa: PLR0911 - one sentence for each of the hub's errors
     """The hub's errors in the user's words. Their texts are left out: they may quote requests."""
     from huggingface_hub import errors
 
-    token = "set HF_TOKEN in the kernel's environment, or run `hf auth login` in a terminal"
+    sign_in = "set HF_TOKEN in the kernel's environment, or run `hf auth login` in a terminal"
     status = getattr(getattr(exc, "response", None), "status_code", None)
     if isinstance(exc, errors.GatedRepoError):
-        return AccessError(f"{model} is gated: its owner grants access on request.", f"Ask for access on its page, then {token}.")
+        return AccessError(f"{model} is gated: its owner grants access on request.", f"Ask for access on its page, then {sign_in}.")
     if isinstance(exc, errors.RevisionNotFoundError):
         return ModelNotFoundError(f"{model} has no such revision.", "Name a branch, a tag or a commit of it, or leave --revision out.")
     if isinstance(exc, errors.RepositoryNotFoundError):
-        return ModelNotFoundError(f"The hub has no model {model!r} that you may see.", f"Check the id. If it is private, {token}.")
+        return ModelNotFoundError(f"The hub has no model {model!r} that you may see.", f"Check the id. If it is private, {sign_in}.")
     if status in (401, 403):
-        return AccessError(f"The hub refused {model} (HTTP {status}).", f"Accept the model's licence on its page, then {token}.")
+        return AccessError(f"The hub refused {model} (HTTP {status}).", f"Accept the model's licence on its page, then {sign_in}.")
     if isinstance(exc, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError)) or _is_connection(exc):
         return OfflineError(
             f"The model hub cannot be reached, and {model} is not on this machine.",

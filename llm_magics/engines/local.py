@@ -6,7 +6,7 @@ A subclass gives two verbs over its KV cache, ``_feed`` and ``_rewind``; everyth
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -89,7 +89,7 @@ class LocalEngine(ABC):
             self._cached = []  # the KV cache may hold half a step
             raise
 
-    def _prefill(self, ids: list[int]) -> Iterator[Chunk]:  # returns logits
+    def _prefill(self, ids: list[int]) -> Generator[Chunk, None, Logits]:
         # The last token is always fed again: its logits are what the first new token is chosen from.
         shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._cached, ids[:-1], strict=False)))
         self._rewind(shared)

@@ -136,7 +136,6 @@ class OnnxEngine(LocalEngine):
         import onnxruntime_genai as genai
 
         genai.disable_telemetry_events()
-        self._genai = genai
         config: dict[str, Any] = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
         try:
             self._model = genai.Model(_session_config(genai, folder))
@@ -153,24 +152,19 @@ class OnnxEngine(LocalEngine):
         )
         tokenizer = load_tokenizer(str(folder), options.trust_remote_code)
         super().__init__(info, tokenizer, config["vocab_size"], tuple(eos) if isinstance(eos, list) else (eos,))
-        self._generator = self._new_generator()
-
-    def _new_generator(self) -> Any:
-        params = self._genai.GeneratorParams(self._model)
+        params = genai.GeneratorParams(self._model)
         # The tokens are chosen here, so of the search options only the room for the KV cache matters.
-        params.set_search_options(max_length=self.info.max_seq_len, do_sample=False)
-        return self._genai.Generator(self._model, params)
+        params.set_search_options(max_length=info.max_seq_len, do_sample=False)
+        self._generator = genai.Generator(self._model, params)
 
     def _feed(self, ids: Sequence[int]) -> Logits:
         self._generator.append_tokens(np.asarray(ids, dtype=np.int32))
         logits: Logits = self._generator.get_logits()
-        return logits.reshape(-1, logits.shape[-1])[-1]
+        last: Logits = logits.reshape(-1, logits.shape[-1])[-1]
+        return last
 
     def _rewind(self, length: int) -> None:
-        if length == 0:
-            self._generator = self._new_generator()
-        else:
-            self._generator.rewind_to(length)
+        self._generator.rewind_to(length)
 
     def _release(self) -> None:
         self._generator = self._model = None

@@ -19,7 +19,7 @@ from .sampling import Logits
 DTYPES = ("float32", "float16", "bfloat16")
 
 
-def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
+def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:  # noqa: ARG001 - as every engine has it
     """The checkpoint's own folder: there is nothing to build, only to check."""
     if importlib.util.find_spec("torch") is None:
         raise missing("torch", "The transformers engine", "convert")
