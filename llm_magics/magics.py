@@ -52,7 +52,7 @@ class LLMMagics(Magics, Configurable):
     def __init__(self, shell: InteractiveShell) -> None:
         super().__init__(shell)
         self.session: Any = None
-        self._shown: Generation | None = None
+        self._shown: tuple[Generation, int] | None = None
 
     # What the magics share.
 
@@ -151,12 +151,12 @@ class LLMMagics(Magics, Configurable):
         generation: Generation = self.session.finished(live.run(), options.get("chat"))
         if args.out:
             self.shell.user_ns[args.out] = generation
-        self._shown = generation
+        self._shown = generation, self.shell.execution_count
         return generation
 
     def skip_shown(self, generation: Generation) -> None:
         """IPython's display hook asks this for each Generation: the one just shown live is not shown twice."""
-        if generation is self._shown:
+        if self._shown and self._shown[0] is generation and self._shown[1] == self.shell.execution_count:
             self._shown = None
             return
         raise NotImplementedError  # IPython then goes on to the usual representations
@@ -314,6 +314,28 @@ class LLMMagics(Magics, Configurable):
         except InputError as error:
             raise UsageError(str(error)) from None
 
+    @no_var_expand
+    @line_magic
+    @magic_arguments()
+    @argument("task", nargs="?", help="A task: its prompt template. Without one: the model's chat template.")
+    @argument("--lang", metavar="LANG", help="Language of the prompt.")
+    def llm_template(self, line: str) -> None:
+        """Show the chat template of the model, or the prompt template of a task: what to start from with --format."""
+        from . import prompts, tasks
+
+        args = parse(self.llm_template, line)
+        try:
+            lang = args.lang or self.lang
+            prompts.check_lang(lang)
+            if args.task:
+                print(prompts.source(lang, tasks.find(args.task).name))
+                return
+        except InputError as error:
+            raise UsageError(str(error)) from None
+        if self.session is None:
+            self._load(self.model, self.engine)
+        print(self.session.engine.chat_template)
+
     @line_magic
     def llm_unload(self, line: str) -> None:
         """Close the model and give its memory back; prints the memory of the process before and after."""
@@ -419,7 +441,7 @@ def register(shell: InteractiveShell) -> None:
     magics = LLMMagics(shell)
     shell.register_magics(magics)
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
-    for name in [*MAGICS, "llm_load", "llm_engines"]:
+    for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):
             shell.set_hook("complete_command", lambda _, event: _complete(magics, event), str_key=prefix + name)
 

@@ -9,7 +9,11 @@ from llm_magics.errors import OptionError, TemplateError
 from llm_magics.records import Message, Request
 from llm_magics.tasks import TASKS
 
-FIELDS = {"translate": {"to": "fr"}, "classify": {"labels": ("good", "bad")}, "extract": {"entities": {"name": "the (list of) names", "# x": ""}}}
+FIELDS = {
+    "translate": {"to": "fr"},
+    "classify": {"labels": ("good", "bad")},
+    "extract": {"entities": {"name": "the (list of) names", "# x": ""}},
+}
 
 
 @pytest.mark.parametrize("lang", prompts.LANGS)
@@ -59,7 +63,9 @@ def test_a_missing_field_says_how_to_give_it() -> None:
         prompts.user_text(Request("translate", "x"))
 
 
-@pytest.mark.parametrize("body", ['{"a": {"b": [1, 2]}}', "price: $5 {x} ${y}", "{% for %} {# no #}", "f(x) = {1}", "a { b } c", "%d %s \\n"])
+@pytest.mark.parametrize(
+    "body", ['{"a": {"b": [1, 2]}}', "price: $5 {x} ${y}", "{% for %} {# no #}", "f(x) = {1}", "a { b } c", "%d %s \\n"]
+)
 def test_a_body_passes_through_untouched(body: str) -> None:
     assert prompts.fill_body(body + "\n{{ x }}", {"x": "filled"}) == body + "\nfilled"
 
@@ -74,7 +80,13 @@ def test_an_undefined_name_names_the_nearest_and_all_that_are_missing() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["{{ ''.__class__.__mro__ }}", "{{ text.__init__.__globals__ }}", "{{ cycler.__init__.__globals__.os }}", "{{ lipsum.__globals__ }}", "{{ text|attr('__class__') }}"],
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{{ text.__init__.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os }}",
+        "{{ lipsum.__globals__ }}",
+        "{{ text|attr('__class__') }}",
+    ],
 )
 def test_the_sandbox_refuses_to_reach_inside(template: str) -> None:
     with pytest.raises(TemplateError):

@@ -55,7 +55,9 @@ def test_the_seeds_entities_make_a_valid_schema() -> None:
 
 
 def test_values_are_typed() -> None:
-    made = schema.from_entities({"a": "(date)", "b": "(float)", "c": "(list of date)", "d": "(list of)", "e": "(date)", "f": "(bool)", "g": "(date)"})
+    made = schema.from_entities(
+        {"a": "(date)", "b": "(float)", "c": "(list of date)", "d": "(list of)", "e": "(date)", "f": "(bool)", "g": "(date)"}
+    )
     data = made.parse('{"a": "2024-03-12", "b": 3, "c": ["2024-01-01"], "d": [], "e": "2024-03", "f": null, "g": "2023-02-30"}')
     day = datetime.date(2024, 3, 12)
     assert data == {"a": day, "b": 3.0, "c": [datetime.date(2024, 1, 1)], "d": None, "e": "2024-03", "f": None, "g": "2023-02-30"}
@@ -84,7 +86,9 @@ def test_entities_that_cannot_be_used(entities: object) -> None:
 def test_a_json_schema_must_describe_an_object() -> None:
     with pytest.raises(SchemaError):
         schema.from_json_schema({"type": "array"})
-    made = schema.from_json_schema({"type": "object", "properties": {"n": {"type": "integer", "description": "how many"}, "k": {"enum": ["a", "b"]}}})
+    made = schema.from_json_schema(
+        {"type": "object", "properties": {"n": {"type": "integer", "description": "how many"}, "k": {"enum": ["a", "b"]}}}
+    )
     assert made.hints == {"n": "(integer) how many", "k": "(a|b)"}
     assert made.problems({"n": 1}) == []
     assert made.problems({"n": "x"}) == ["$.n: 'x' is not of type 'integer'"]

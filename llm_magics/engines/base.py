@@ -33,6 +33,11 @@ class Engine(Protocol):
 
     info: EngineInfo
 
+    @property
+    def chat_template(self) -> str:
+        """The jinja2 template that makes a prompt of a conversation; empty for a model without one."""
+        ...
+
     def render(self, messages: Sequence[Message], answer_start: str = "") -> str:
         """The exact prompt of a conversation, by the model's chat template, up to the forced start of the reply."""
         ...

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,33 +112,42 @@ def _fetch(model: str, options: Options, progress: Progress) -> Checkpoint:
     return Checkpoint(model, folder, f"{model}@{folder.name}")
 
 
-def _explained(model: str, exc: Exception) -> LLMMagicsError:  # noqa: PLR0911 - one sentence for each of the hub's errors
-    """The hub's errors in the user's words. Their texts are left out: they may quote requests."""
+def _explained(model: str, exc: Exception) -> LLMMagicsError:  # noqa: PLR0911 - one sentence for each of the hub's answers
+    """The hub's errors in the user's words. Their own texts are left out: they may quote requests."""
     from huggingface_hub import errors
 
     sign_in = "set HF_TOKEN in the kernel's environment, or run `hf auth login` in a terminal"
-    status = getattr(getattr(exc, "response", None), "status_code", None)
-    if isinstance(exc, errors.GatedRepoError):
+    causes = list(_causes(exc))
+    status = next((code for cause in causes if (code := _status(cause))), None)
+
+    def met(kind: type[BaseException]) -> bool:
+        return any(isinstance(cause, kind) for cause in causes)
+
+    if met(errors.GatedRepoError):
         return AccessError(f"{model} is gated: its owner grants access on request.", f"Ask for access on its page, then {sign_in}.")
-    if isinstance(exc, errors.RevisionNotFoundError):
+    if met(errors.RevisionNotFoundError):
         return ModelNotFoundError(f"{model} has no such revision.", "Name a branch, a tag or a commit of it, or leave --revision out.")
-    if isinstance(exc, errors.RepositoryNotFoundError):
+    if met(errors.RepositoryNotFoundError):
         return ModelNotFoundError(f"The hub has no model {model!r} that you may see.", f"Check the id. If it is private, {sign_in}.")
     if status in (401, 403):
         return AccessError(f"The hub refused {model} (HTTP {status}).", f"Accept the model's licence on its page, then {sign_in}.")
-    if isinstance(exc, (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled, ConnectionError)) or _is_connection(exc):
+    if status:
+        return ModelError(f"{model} could not be fetched: the hub answered HTTP {status}.", "Try again later.")
+    if any(isinstance(cause, OSError) and cause.errno == errno.ENOSPC for cause in causes):
+        return ModelError(f"The disk is full while fetching {model}.", "Free some room, or move the hub's cache: HF_HOME.")
+    if met(errors.LocalEntryNotFoundError) or met(errors.OfflineModeIsEnabled):
         return OfflineError(
             f"The model hub cannot be reached, and {model} is not on this machine.",
             "Connect, or name a local folder; %llm_load demo works offline.",
         )
-    if isinstance(exc, OSError) and exc.errno == 28:
-        return ModelError(f"The disk is full while fetching {model}.", "Free some room, or move the cache: HF_HOME.")
     return ModelError(f"{model} could not be fetched: {type(exc).__name__}.", "Try again; %tb shows the details.")
 
 
-def _is_connection(exc: BaseException | None) -> bool:
+def _causes(exc: BaseException | None) -> Iterator[BaseException]:
     while exc is not None:
-        if type(exc).__name__ in ("ConnectError", "ConnectTimeout", "ReadTimeout", "ConnectionError", "ProxyError"):
-            return True
+        yield exc
         exc = exc.__cause__ or exc.__context__
-    return False
+
+
+def _status(exc: BaseException) -> int | None:
+    return getattr(getattr(exc, "response", None), "status_code", None)

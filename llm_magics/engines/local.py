@@ -5,9 +5,11 @@ A subclass gives two verbs over its KV cache, ``_feed`` and ``_rewind``; everyth
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterator, Sequence
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
@@ -48,6 +50,10 @@ class LocalEngine(ABC):
             self._closed = True
             self._cached = []
             self._release()
+
+    @property
+    def chat_template(self) -> str:
+        return getattr(self.tokenizer, "chat_template", None) or ""
 
     def count(self, text: str) -> int:
         return len(self._ids(text))
@@ -109,14 +115,17 @@ class LocalEngine(ABC):
 
 def load_tokenizer(folder: str, trust_remote_code: bool = False) -> Any:
     """The fast tokenizer of a model folder, without torch."""
-    import os
-
     # Without torch, transformers says at import that it found none; here that is as intended.
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+    if (Path(folder) / "tokenizer.json").is_file():
+        # All there is to know stands in the file; the class that wrote it may be unknown to this release of transformers.
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder)
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    if not getattr(tokenizer, "is_fast", False):
+    if not tokenizer.is_fast:
         raise EngineError(f"{folder} has no fast tokenizer (tokenizer.json).", "Save one with transformers, or use another model.")
     return tokenizer
 

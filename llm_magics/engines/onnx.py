@@ -88,20 +88,21 @@ def _convert(source: Path, target: Path, precision: str, progress: Progress) -> 
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
     command += ["-m", str(source), "-i", str(source), "-o", str(target), "-p", precision, "-e", "cpu", "-c", str(scratch)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment)
-    assert process.stdout is not None
     lines: list[str] = []
-    try:
-        for line in process.stdout:
-            lines.append(line)
-            stage = re.match(r"(Reading|Saving|Loading|Quantizing)[^\n]{0,80}", line.strip())
-            if stage and "%|" not in line:
-                progress(stage.group(0))
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                stage = re.match(r"(Reading|Saving|Loading|Quantizing)[^\n]{0,80}", line.strip())
+                if stage and "%|" not in line:
+                    progress(stage.group(0))
+        except BaseException:
+            process.kill()
+            raise
+    code = process.returncode
     if code:
         raise _failure(source, code, "".join(lines))
     if scratch.is_dir():
@@ -135,7 +136,8 @@ class OnnxEngine(LocalEngine):
     def __init__(self, folder: Path, checkpoint: Checkpoint, options: Options) -> None:
         import onnxruntime_genai as genai
 
-        genai.disable_telemetry_events()
+        if hasattr(genai, "disable_telemetry_events"):  # releases for Python 3.10 have no telemetry to disable
+            genai.disable_telemetry_events()
         config: dict[str, Any] = json.loads((folder / "genai_config.json").read_text(encoding="utf-8"))["model"]
         try:
             self._model = genai.Model(_session_config(genai, folder))

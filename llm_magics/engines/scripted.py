@@ -20,6 +20,10 @@ class ScriptedEngine:
         self._replies = list(replies)
         self._closed = False
 
+    @property
+    def chat_template(self) -> str:
+        return "{% for message in messages %}<{{ message.role }}>\n{{ message.content }}\n{% endfor %}<assistant>\n"
+
     def render(self, messages: Sequence[Message], answer_start: str = "") -> str:
         return "".join(f"<{message.role}>\n{message.content}\n" for message in messages) + "<assistant>\n" + answer_start
 

@@ -1,0 +1,115 @@
+"""A real JupyterLab in a real browser, for the browser tests and for the README's picture.
+
+``python -m tests.lab`` takes the picture: it runs examples/quickstart.ipynb and saves examples/quickstart.png.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium")
+_BROWSER = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
+)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _settings(folder: Path, theme: str) -> None:
+    plugin = folder / "@jupyterlab" / "apputils-extension"
+    plugin.mkdir(parents=True)
+    (plugin / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+    (plugin / "notification.jupyterlab-settings").write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
+
+
+@contextlib.contextmanager
+def lab(folder: Path, theme: str = "JupyterLab Light", size: tuple[int, int] = (1280, 900)) -> Iterator[tuple[Page, str]]:
+    """A page of a JupyterLab that serves ``folder``, and its address."""
+    port = _free_port()
+    with tempfile.TemporaryDirectory() as home:
+        _settings(Path(home) / "settings", theme)
+        places = {name: str(Path(home) / name) for name in ("config", "data", "runtime", "workspaces")}
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": places["config"],
+            "JUPYTER_RUNTIME_DIR": places["runtime"],
+            "JUPYTERLAB_SETTINGS_DIR": str(Path(home) / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": places["workspaces"],
+            "PYTHONPATH": str(ROOT),
+        }
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+        command += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}"]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                address = f"http://127.0.0.1:{port}"
+                _wait(address)
+                with sync_playwright() as playwright:
+                    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_BROWSER.split())
+                    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
+                    yield page, address
+                    browser.close()
+            finally:
+                server.terminate()
+
+
+def _wait(address: str) -> None:
+    for _ in range(300):
+        with contextlib.suppress(OSError), urllib.request.urlopen(address + "/api", timeout=5):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(address)
+
+
+def open_notebook(page: Page, address: str, name: str) -> None:
+    """Open a notebook and wait until its kernel is idle: before that the run key does nothing."""
+    page.goto(f"{address}/lab/tree/{name}")
+    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    wait_idle(page)
+
+
+def wait_idle(page: Page) -> None:
+    """Until the kernel has nothing to do."""
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', state="attached", timeout=120_000)
+
+
+def run_all(page: Page) -> None:
+    """Run every cell from the menu, and wait."""
+    page.click("text=Run >> nth=0")
+    page.click('[data-command="runmenu:run-all"]')
+    page.wait_for_timeout(500)
+    wait_idle(page)
+
+
+def picture() -> None:
+    """Save the README's picture."""
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copy(ROOT / "examples" / "quickstart.ipynb", work)
+        with lab(Path(work), size=(1180, 1000)) as (page, address):
+            open_notebook(page, address, "quickstart.ipynb")
+            run_all(page)
+            page.keyboard.press("Control+b")  # the file browser makes room
+            page.wait_for_timeout(1500)
+            page.screenshot(path=ROOT / "examples" / "quickstart.png")
+
+
+if __name__ == "__main__":
+    picture()
