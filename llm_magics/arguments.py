@@ -19,7 +19,7 @@ _SHARED = (
     argument("--lang", metavar="LANG", help="Language of the prompt: en, fr, es or de."),
     argument("--system", metavar="TEXT", help="System prompt in place of the default one; a text, or the name of a variable."),
     argument("--format", metavar="TEMPLATE", help="jinja2 template in place of the task's prompt; {{ text }} is the cell. Or a variable."),
-    argument("--answer-start", metavar="TEXT", help="Text that the reply is made to begin with."),
+    argument("--answer-start", metavar="TEXT", help="Text that the reply is made to begin with; or a variable."),
     argument("--max-new-tokens", type=int, metavar="N", help="Most tokens to generate."),
     argument(
         "--max-input-len", type=int, metavar="N", help="Most tokens to send: a longer text is cut at its end, and the report says so."

@@ -21,7 +21,7 @@ from .records import Generation
 from .report import PromptView, duration
 
 MAGICS = ["llm_answer", "llm_translate", "llm_reformulate", "llm_summarize", "llm_describe", "llm_classify", "llm_extract"]
-_SAMPLING = ("max_new_tokens", "max_input_len", "temperature", "top_p", "top_k", "seed", "answer_start", "chat")
+_SAMPLING = ("max_new_tokens", "max_input_len", "temperature", "top_p", "top_k", "seed", "chat")
 
 Kind = TypeVar("Kind")
 
@@ -123,6 +123,7 @@ class LLMMagics(Magics, Configurable):
         options.update({name: getattr(args, name) for name in _SAMPLING if getattr(args, name) is not None})
         options["system"] = self._text_or_variable(args.system, local)
         options["format"] = self._text_or_variable(args.format, local)
+        options["answer_start"] = self._text_or_variable(args.answer_start, local)
         if args.stop:
             options["stop"] = args.stop
         if args.messages:

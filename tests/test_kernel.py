@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import subprocess
 import sys
 import time
@@ -31,8 +32,7 @@ class Kernel:
                 self.interrupted_at = time.monotonic()
             try:
                 message = self.client.get_iopub_msg(timeout=0.05)
-            except Exception as error:  # queue.Empty, by whichever name the client raises it
-                assert type(error).__name__ == "Empty"
+            except queue.Empty:
                 assert time.monotonic() - started < 120
                 continue
             if message["parent_header"].get("msg_id") != sent:
@@ -80,8 +80,7 @@ def test_a_run_is_one_display_that_is_updated_and_is_complete_at_the_end(kernel:
     assert "tokens generated in" in last["text/plain"]
     assert "<details" in last["text/html"]
     assert outputs[-1]["metadata"]["llm_magics"]["model"] == "demo"
-    gaps = [b["at"] - a["at"] for a, b in zip(outputs[:-1], outputs[1:-1], strict=False)]
-    assert len(outputs) / (outputs[-1]["at"] - outputs[0]["at"] + 0.1) < 17, gaps
+    assert len(outputs) / (outputs[-1]["at"] - outputs[0]["at"] + 0.1) < 17
 
 
 def test_the_report_comes_again_when_asked_for(kernel: Kernel) -> None:

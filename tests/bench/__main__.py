@@ -32,13 +32,9 @@ def machine() -> None:
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "?"
     )
+    installed = {dist.name.lower(): dist.version for dist in importlib.metadata.distributions()}
     names = ("llm_magics", "onnxruntime-genai", "transformers", "torch", "ipython", "numpy", "llguidance")
-    versions = []
-    for name in names:
-        try:
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            versions.append(f"{name} absent")
+    versions = [f"{name} {installed.get(name, 'absent')}" for name in names]
     print(f"{platform.platform()}, Python {platform.python_version()}, {len(os.sched_getaffinity(0))} cores, {cpu}")
     print(", ".join(versions), "\n")
 
@@ -103,6 +99,9 @@ def rendering() -> None:
     print(f"rendering: {tokens} tokens, bare {bare:.0f} tokens/s, %%llm_answer {cell:.0f} tokens/s, ratio {ratio:.3f} (at least 0.95)")
 
 
+QUESTIONS = ["\n\nWho founded the company?", "\n\nWhere is it based?", "", "\n\nHow many people work there?", "\n\nIs it listed?"]
+
+
 def decode() -> None:
     """The shipped engine over ``model.generate`` of transformers on the same checkpoint, both greedy at batch 1."""
     import torch
@@ -110,58 +109,44 @@ def decode() -> None:
 
     import llm_magics
 
-    shipped = llm_magics.load("demo")
     with tempfile.TemporaryDirectory() as cache:
         os.environ["LLM_MAGICS_CACHE"] = cache
-        fp32 = llm_magics.load(str(CHECKPOINT))
+        engines = {"shipped": llm_magics.load("demo"), "fp32": llm_magics.load(str(CHECKPOINT))}
     models = {dtype: AutoModelForCausalLM.from_pretrained(CHECKPOINT, dtype=dtype) for dtype in ("auto", torch.float32)}
-    prompt = shipped.answer(NOTICE * 2, max_new_tokens=1).prompt
-    ids = torch.tensor([shipped.engine.tokenizer.encode(prompt, add_special_tokens=False)])  # type: ignore[attr-defined]
-    eos = shipped.engine._eos_ids
-    for session in (shipped, fp32):
-        session.engine._eos_ids = ()  # type: ignore[attr-defined]
+    translate = {
+        "format": "Translate this text into French:\n\n{{ text }}",
+        "answer_start": "Here is the translation:\n\n",
+        "max_new_tokens": 200,
+    }
 
-    def generate(dtype: object) -> tuple[float, list[int]]:
-        model = models[dtype]
-        model.generate(ids, max_new_tokens=8, min_new_tokens=8)
+    def ours(name: str) -> float:
+        engines[name].answer("x", max_new_tokens=2)
+        generation = engines[name].answer(NOTICE * 5, **translate)  # type: ignore[arg-type]
+        assert generation.output_tokens == 200, generation
+        return generation.timing.tokens_per_s or 0
+
+    def ids(prompt: str) -> torch.Tensor:
+        return torch.tensor([engines["fp32"].engine.tokenizer.encode(prompt, add_special_tokens=False)])  # type: ignore[attr-defined]
+
+    prompt = ids(engines["fp32"].answer(NOTICE * 5, **translate).prompt)  # type: ignore[arg-type]
+
+    def theirs(dtype: object) -> float:
         started = time.perf_counter()
-        out = model.generate(ids, max_new_tokens=200, min_new_tokens=200, do_sample=False)
-        return 200 / (time.perf_counter() - started), out[0, ids.shape[1] :].tolist()
+        out = models[dtype].generate(prompt, max_new_tokens=200)
+        return (out.shape[1] - prompt.shape[1]) / (time.perf_counter() - started)
 
-    def engine(session: llm_magics.Session) -> float:
-        session.answer("x", max_new_tokens=4)
-        return session.answer(NOTICE * 2, max_new_tokens=200).timing.tokens_per_s or 0
-
-    runs = [(engine(shipped), engine(fp32), generate("auto")[0], generate(torch.float32)[0]) for _ in range(5)]
-    ours, ours32, theirs, theirs32 = (statistics.median(column) for column in zip(*runs, strict=True))
-    print(
-        f"decode: shipped engine {ours:.0f} tokens/s, fp32 engine {ours32:.0f}; transformers generate {theirs:.0f} (as stored), {theirs32:.0f} (fp32)"
-    )
-    print(
-        f"decode: shipped / generate {ours / max(theirs, theirs32):.1f} (at least 4); fp32 / generate fp32 {ours32 / theirs32:.1f}; 200 tokens, median of 5"
-    )
-    for session in (shipped, fp32):
-        session.engine._eos_ids = eos  # type: ignore[attr-defined]
-    same = sum(
-        fp32.answer(NOTICE + question, max_new_tokens=64).text
-        == fp32.engine.tokenizer.decode(  # type: ignore[attr-defined]
-            models[torch.float32]
-            .generate(
-                torch.tensor(
-                    [fp32.engine.tokenizer.encode(fp32.answer(NOTICE + question, max_new_tokens=64).prompt, add_special_tokens=False)]
-                ),  # type: ignore[attr-defined]
-                max_new_tokens=64,
-                do_sample=False,
-            )[0]
-            .tolist()[fp32.answer(NOTICE + question, max_new_tokens=64).input_tokens :],
-            skip_special_tokens=True,
-        )
-        for question in QUESTIONS
-    )
-    print(f"decode: fp32 engine and transformers fp32 give the same greedy tokens on {same} of {len(QUESTIONS)} prompts")
-
-
-QUESTIONS = ["\n\nWho founded the company?", "\n\nWhere is it based?", "", "\n\nHow many people work there?", "\n\nIs it listed?"]
+    runs = [(ours("shipped"), ours("fp32"), theirs("auto"), theirs(torch.float32)) for _ in range(5)]
+    shipped, fp32, stored, full = (statistics.median(column) for column in zip(*runs, strict=True))
+    print(f"decode: 200 tokens, median of 5: shipped engine {shipped:.0f} tokens/s, fp32 engine {fp32:.0f};", end=" ")
+    print(f"transformers generate {stored:.0f} (dtype as stored), {full:.0f} (fp32)")
+    print(f"decode: shipped engine / the better generate {shipped / max(stored, full):.1f} (at least 4); fp32 / fp32 {fp32 / full:.1f}")
+    same = 0
+    for question in QUESTIONS:
+        generation = engines["fp32"].answer(NOTICE + question, max_new_tokens=64)
+        asked = ids(generation.prompt)
+        out = models[torch.float32].generate(asked, max_new_tokens=64)[0, asked.shape[1] :]
+        same += generation.text == engines["fp32"].engine.tokenizer.decode(out, skip_special_tokens=True)  # type: ignore[attr-defined]
+    print(f"decode: fp32 engine and transformers fp32 write the same greedy text on {same} of {len(QUESTIONS)} prompts")
 
 
 def prefix() -> None:
