@@ -35,7 +35,7 @@ _WORDS: dict[str, Type] = {
     "number": "float",
     "date": "date",
 }
-_LIST = re.compile(r"(?:list of|list|liste de|liste|lista de|lista|liste von)\b\s*", re.IGNORECASE)
+_LIST = re.compile(r"(?:list of|list|liste de|liste von|liste|lista de|lista)\b\s*", re.IGNORECASE)
 _MARK = re.compile(r"\(([^()]*)\)")
 # An ISO date, whole or cut to the month or the year.
 _DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"

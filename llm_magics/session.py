@@ -12,7 +12,7 @@ from typing_extensions import Self, Unpack
 from . import engines, prompts
 from . import schema as schemas
 from .engines.base import Engine, Options, Progress
-from .errors import OptionError
+from .errors import OptionError, unknown
 from .records import Generation, Message, Request, Sampling
 from .runner import Stream, prepare
 from .tasks import find
@@ -42,6 +42,9 @@ class CallOptions(TypedDict, total=False):
 
 def request(task: str, text: str, fields: Mapping[str, Any], options: CallOptions, history: tuple[Message, ...] = ()) -> Request:
     """The Request of one call; OptionError for a value that cannot be."""
+    for name in options:
+        if name not in CallOptions.__annotations__:
+            raise unknown("option", name, CallOptions.__annotations__)
     lang = options.get("lang", "en")
     prompts.check_lang(lang)
     default = find(task).sampling

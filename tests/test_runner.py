@@ -72,7 +72,16 @@ def test_a_conversation_goes_on_by_its_name_only() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"top_k": -1}, {"max_new_tokens": 0}, {"max_input_len": 0}, {"lang": "xx"}],
+    [
+        {"temperature": -1},
+        {"top_p": 0},
+        {"top_p": 1.5},
+        {"top_k": -1},
+        {"max_new_tokens": 0},
+        {"max_input_len": 0},
+        {"lang": "xx"},
+        {"max_tokens": 3},
+    ],
 )
 def test_values_that_cannot_be_are_refused_before_the_engine_is_asked(options: dict[str, object]) -> None:
     engine = ScriptedEngine(["x"])

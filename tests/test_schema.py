@@ -36,6 +36,7 @@ SEED = {
         ("(list of int) laps", "int", True, ()),
         ("(list of) (date) days", "date", True, ()),
         ("la (liste de) langues", "str", True, ()),
+        ("die (Liste von) Sprachen", "str", True, ()),
         ("(new|used) state", "choice", False, ("new", "used")),
         ("state (one of new, used, as good as new)", "choice", False, ("new", "used", "as good as new")),
         ("(list of red|blue) colours", "choice", True, ("red", "blue")),
