@@ -29,6 +29,7 @@ class Prepared:
     prompt: Prompt
     answer_start: str
     read: Callable[[str], Any]
+    check: Callable[[Any], list[str]]
     notes: tuple[str, ...] = ()
 
 
@@ -42,27 +43,29 @@ def prepare(engine: Engine, request: Request) -> Prepared:
     sampling = request.sampling
     if sampling.seed is None and sampling.temperature > 0:
         sampling = dataclasses.replace(sampling, seed=secrets.randbelow(2**31))
-    guide, read = _reading(task.answer, request)
+    guide, read, check = _reading(task.answer, request)
     request, notes = _fitted(engine, _with_hints(request))
     messages = prompts.messages(request)
     lead_in = prompts.lead_in(request)
     text = engine.render(messages, lead_in or request.answer_start or "")
-    return Prepared(request, messages, Prompt(text, sampling, guide), lead_in or request.answer_start or "", read, notes)
+    return Prepared(request, messages, Prompt(text, sampling, guide), lead_in or request.answer_start or "", read, check, notes)
 
 
-def _reading(answer: str, request: Request) -> tuple[Guide | None, Callable[[str], Any]]:
-    """What the decoder is held to, and how the reply becomes ``data``."""
+def _reading(answer: str, request: Request) -> tuple[Guide | None, Callable[[str], Any], Callable[[Any], list[str]]]:
+    """What the decoder is held to, how the reply becomes ``data``, and what may still be wrong with that."""
     if answer == "label":
         labels = tuple(request.fields.get("labels") or ())
-        if not labels:
-            return None, lambda reply: None
-        return Guide(choices=labels), schemas.parse_choice(labels)
+        if labels:
+            return Guide(choices=labels), schemas.parse_choice(labels), _fine
     if answer == "json":
         schema = request.fields.get("entities")
-        if schema is None:
-            return None, lambda reply: None
-        return Guide(json_schema=schema.json_schema), schema.parse
-    return None, lambda reply: None
+        if schema is not None:
+            return Guide(json_schema=schema.json_schema), schema.parse, schema.problems
+    return None, lambda reply: None, _fine
+
+
+def _fine(data: Any) -> list[str]:
+    return []
 
 
 def _with_hints(request: Request) -> Request:
@@ -211,6 +214,7 @@ class Stream:
     def _ended(self, reply: str, timing: Timing, reason: FinishReason) -> Generation:
         prepared = self.prepared
         data = prepared.read(reply)
+        problems = prepared.check(data) if reason == "stop" else []
         return Generation(
             text=(prepared.request.answer_start or "") + reply,
             prompt=prepared.prompt.text,
@@ -224,5 +228,5 @@ class Stream:
             answer_start=prepared.answer_start,
             data=data,
             spans=grounding.ground(data, prepared.request.text) if isinstance(data, dict) else (),
-            notes=prepared.notes,
+            notes=(*prepared.notes, *(f"not as the schema asks: {problem}" for problem in problems)),
         )

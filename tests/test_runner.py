@@ -180,3 +180,10 @@ def test_a_seed_is_recorded_when_sampling() -> None:
     generation = Session(ScriptedEngine(["x"])).answer("hi", temperature=1)
     assert isinstance(generation.sampling.seed, int)
     assert Session(ScriptedEngine(["x"])).answer("hi").sampling.seed is None
+
+
+def test_a_reply_that_breaks_the_users_schema_is_named() -> None:
+    document = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 3}}}
+    session = Session(ScriptedEngine(['{"n": 2}', '{"n": 5}']))
+    assert session.extract("x", schema=document).notes == ()
+    assert session.extract("x", schema=document).notes == ("not as the schema asks: $.n: 5 is greater than the maximum of 3",)

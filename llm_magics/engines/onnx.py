@@ -96,8 +96,8 @@ def _convert(source: Path, target: Path, precision: str, progress: Progress) -> 
         try:
             for line in process.stdout:
                 lines.append(line)
-                stage = re.match(r"(Reading|Saving|Loading|Quantizing)[^\n]{0,80}", line.strip())
-                if stage and "%|" not in line:
+                stage = re.match(r"Reading [^\n]{0,80}", line)
+                if stage:
                     progress(stage.group(0))
         except BaseException:
             process.kill()
