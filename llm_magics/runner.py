@@ -64,7 +64,7 @@ def _reading(answer: str, request: Request) -> tuple[Guide | None, Callable[[str
     return None, lambda reply: None, _fine
 
 
-def _fine(data: Any) -> list[str]:
+def _fine(_: Any) -> list[str]:
     return []
 
 

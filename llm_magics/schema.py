@@ -4,7 +4,7 @@ A hint is free text for the model; a mark in brackets anywhere in it decides the
 
 - ``(bool)``, ``(int)``, ``(float)``, ``(date)``, ``(str)``; no mark means ``(str)``
 - ``(a|b|c)`` or ``(one of a, b, c)``: one of these words
-- ``(list of)`` before or with any of them, as in ``the (list of) languages`` or ``(list of int) lap times``
+- ``(list of)`` before or with any of them, as in ``the (list of) languages``, ``(list of languages)`` or ``(list of int) lap times``
 
 Every value may be ``null``, which becomes None: the text does not say.
 """
@@ -134,7 +134,7 @@ def _mark(content: str) -> tuple[Type | None, bool, tuple[str, ...]]:
         return "choice", bool(listed), tuple(part.strip() for part in rest[7:].split(",") if part.strip())
     if "|" in rest:
         return "choice", bool(listed), tuple(part.strip() for part in rest.split("|") if part.strip())
-    return None, False, ()
+    return None, bool(listed), ()  # (list of languages): the words are the reader's
 
 
 def parse_hint(key: str, hint: str) -> Field:

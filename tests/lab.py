@@ -82,7 +82,11 @@ def _wait(address: str) -> None:
 def open_notebook(page: Page, address: str, name: str) -> None:
     """Open a notebook and wait until its kernel is idle: before that the run key does nothing."""
     page.goto(f"{address}/lab/tree/{name}")
-    page.wait_for_selector(".jp-Notebook", timeout=60_000)
+    # When the kernels are listed late, JupyterLab asks which one to take.
+    page.wait_for_selector(".jp-Notebook .jp-Cell, .jp-Dialog", timeout=60_000)
+    if page.locator(".jp-Dialog .jp-mod-accept").count():
+        page.click(".jp-Dialog .jp-mod-accept")
+        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     wait_idle(page)
 
 
@@ -92,21 +96,28 @@ def wait_idle(page: Page) -> None:
 
 
 def run_all(page: Page) -> None:
-    """Run every cell from the menu, and wait."""
-    page.click("text=Run >> nth=0")
-    page.click('[data-command="runmenu:run-all"]')
-    page.wait_for_timeout(500)
-    wait_idle(page)
+    """Run every cell from the menu, and wait for the last one. The first try after a page has come up may be lost."""
+    prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
+    for _ in range(5):
+        page.click("text=Run >> nth=0")
+        page.click('[data-command="runmenu:run-all"]')
+        page.wait_for_timeout(2000)
+        if prompts.first.inner_text().strip("[]: "):
+            break
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].every(node => /[0-9]/.test(node.innerText))", timeout=60_000
+    )
 
 
 def picture() -> None:
     """Save the README's picture."""
     with tempfile.TemporaryDirectory() as work:
         shutil.copy(ROOT / "examples" / "quickstart.ipynb", work)
-        with lab(Path(work), size=(1180, 1000)) as (page, address):
+        with lab(Path(work), size=(1180, 1130)) as (page, address):
             open_notebook(page, address, "quickstart.ipynb")
             run_all(page)
             page.keyboard.press("Control+b")  # the file browser makes room
+            page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
             page.wait_for_timeout(1500)
             page.screenshot(path=ROOT / "examples" / "quickstart.png")
 

@@ -27,7 +27,9 @@ def evaluate() -> Iterator[ModuleType]:
 
 
 def test_the_metrics(evaluate: ModuleType) -> None:
-    counts = evaluate.count_fields({"a": "X", "b": None, "c": True, "d": 2, "e": None}, {"a": "x.", "b": "y", "c": False, "d": 2.0, "e": None})
+    counts = evaluate.count_fields(
+        {"a": "X", "b": None, "c": True, "d": 2, "e": None}, {"a": "x.", "b": "y", "c": False, "d": 2.0, "e": None}
+    )
     assert (counts.right, counts.given, counts.wanted) == (2, 4, 3)
     assert (counts.nulls, counts.nulls_right, counts.bools, counts.bools_right) == (2, 1, 1, 0)
     assert counts.f1 == pytest.approx(4 / 7)
@@ -76,5 +78,10 @@ def test_small_talk_and_what_it_does_not_know(lang: str, hello: str, unknown: st
     assert greeting.finish_reason == "stop"
     assert greeting.text != unknown
     assert len(greeting.text) > 5
-    asked = {"en": "What is the capital of Mongolia?", "fr": "Quelle est la capitale de la Mongolie ?", "es": "¿Cuál es la capital de Mongolia?", "de": "Was ist die Hauptstadt der Mongolei?"}
+    asked = {
+        "en": "What is the capital of Mongolia?",
+        "fr": "Quelle est la capitale de la Mongolie ?",
+        "es": "¿Cuál es la capital de Mongolia?",
+        "de": "Was ist die Hauptstadt der Mongolei?",
+    }
     assert demo.answer(asked[lang], lang=lang).text == unknown

@@ -35,6 +35,7 @@ SEED = {
         ("the (list of) languages", "str", True, ()),
         ("(list of int) laps", "int", True, ()),
         ("(list of) (date) days", "date", True, ()),
+        ("what it speaks (list of languages)", "str", True, ()),
         ("la (liste de) langues", "str", True, ()),
         ("die (Liste von) Sprachen", "str", True, ()),
         ("(new|used) state", "choice", False, ("new", "used")),

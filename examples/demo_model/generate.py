@@ -428,7 +428,7 @@ class Generator:
         for other in notice.things:
             if other is thing:
                 continue
-            for name in (*other.stated, *other.denied):
+            for name in (*other.stated, *sorted(other.denied)):
                 theirs = other.kind.fields[name]
                 if name == made.name or (theirs.type == made.type and made.type not in _APART) or other.kind is thing.kind:
                     return True
@@ -558,7 +558,7 @@ class Generator:
                 "bool" if made.type == "bool" else "value",
             )
         absent = (
-            [*thing.denied] if thing.denied and rng.random() < 0.4 else [name for name in thing.kind.fields if name not in thing.stated]
+            sorted(thing.denied) if thing.denied and rng.random() < 0.4 else [name for name in thing.kind.fields if name not in thing.stated]
         )
         if absent and roll < 0.95:
             made = thing.kind.fields[rng.choice(absent)]
@@ -596,7 +596,7 @@ class Generator:
             return (Sentence(rng.choice(group), {}),)
         thing = self.writer.thing(kind)
         quad = rng.choice(rng.choice((made.hints, made.asks, made.asks, made.denies)))
-        return (Sentence(quad, {name: thing.name if name == "name" else self.writer.fact(thing, name) for name in quad["en"].slots}),)  # type: ignore[misc]
+        return (Sentence(quad, {name: thing.name if name == "name" else self.writer.fact(thing, name) for name in sorted(quad["en"].slots)}),)  # type: ignore[misc]
 
     def translate(self, lang: str, to: str | None = None, whole: bool = False) -> Sample:
         """The same sentences in another language."""

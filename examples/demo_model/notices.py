@@ -286,7 +286,7 @@ class Writer:
 
     def _values(self, thing: Thing, quad: Quad) -> dict[str, Value]:
         values: dict[str, Value] = {}
-        for name in quad["en"].slots:
+        for name in sorted(quad["en"].slots):
             values[name] = thing.name if name == "name" else self.fact(thing, name)  # type: ignore[assignment]
         return values
 
