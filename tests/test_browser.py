@@ -87,7 +87,7 @@ def test_cells_stream_stop_and_stay(page: object, tmp_path: Path) -> None:
     page.wait_for_timeout(1000)  # type: ignore[attr-defined]
     page.reload()  # type: ignore[attr-defined]
     page.wait_for_selector(".jp-Notebook")  # type: ignore[attr-defined]
-    assert "interrupted: the answer is partial" in output(page, 2).inner_text()  # type: ignore[attr-defined]
+    output(page, 2).get_by_text("interrupted: the answer is partial").wait_for(timeout=10_000, state="attached")  # type: ignore[attr-defined]
     saved = json.loads((page.folder / "work.ipynb").read_text())  # type: ignore[attr-defined]
     assert "tokens generated in" in "".join(saved["cells"][1]["outputs"][-1]["data"]["text/plain"])
 

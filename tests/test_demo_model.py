@@ -41,8 +41,8 @@ def test_the_metrics(evaluate: ModuleType) -> None:
 
 
 def test_a_sample_of_set_a_scores_as_the_table_says(evaluate: ModuleType, demo: Session) -> None:
-    """A tenth of the table's items; three standard errors of room."""
-    done = [(item, evaluate.ask(demo, item)) for item in evaluate.items("A", 12, seed=99)]
+    """The first items of the table; three standard errors of room."""
+    done = [(item, evaluate.ask(demo, item)) for item in evaluate.items("A", 8)]
     for task in evaluate.RATES:
         group = [pair for pair in done if pair[0].task == task]
         found, expected = evaluate.scores(group), SCORES[f"A.{task}"]["all"]

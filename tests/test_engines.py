@@ -82,6 +82,18 @@ def test_the_shared_prefix_is_used_again_and_changes_nothing(name: str, request:
     assert generations[2].text == generations[0].text
 
 
+def test_re_use_does_not_change_what_a_seed_gives(demo: Session) -> None:
+    """At this temperature the least difference in the logits would show."""
+    options = {"temperature": 3.0, "seed": 7, "max_new_tokens": 40}
+    texts = []
+    for before in ("Something else.", NOTICE, NOTICE + "\n\nWho founded", "x"):
+        demo.answer(before, max_new_tokens=8)
+        generation = demo.answer(NOTICE + "\n\nWho founded the company?", **options)  # type: ignore[arg-type]
+        texts.append((generation.text, generation.timing.cached_tokens))
+    assert len({text for text, _ in texts}) == 1
+    assert len({cached for _, cached in texts}) > 2
+
+
 @pytest.mark.parametrize("name", ["fp32", "torch_session", "demo"])
 def test_guided_replies_always_parse(name: str, request: pytest.FixtureRequest) -> None:
     session: Session = request.getfixturevalue(name)
@@ -127,9 +139,10 @@ def test_generation_ends_before_a_stop_string(demo: Session) -> None:
 
 def test_an_interrupted_engine_works_on(demo: Session) -> None:
     before = demo.answer(NOTICE, max_new_tokens=20).text
+    stream = demo.stream("answer", "word " * 1500, {}, {"max_new_tokens": 1000, "temperature": 9.0, "seed": 1})
     threading.Timer(0.05, signal.raise_signal, [signal.SIGINT]).start()
     started = time.perf_counter()
-    long = demo.answer("word " * 2500, max_new_tokens=1000, temperature=5.0, top_k=50, seed=1)
+    long = stream.run()
     assert time.perf_counter() - started < 1.05
     assert long.finish_reason == "interrupted"
     assert demo.answer(NOTICE, max_new_tokens=20).text == before

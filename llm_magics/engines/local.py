@@ -31,6 +31,7 @@ class LocalEngine(ABC):
         self._eos_ids = eos_ids
         self._guided: Guided | None = None
         self._cached: list[int] = []
+        self._prefilled = 0
         self._closed = False
 
     @abstractmethod
@@ -92,20 +93,26 @@ class LocalEngine(ABC):
         except GeneratorExit:
             raise
         except BaseException:
-            self._cached = []  # the KV cache may hold half a step
+            self._cached, self._prefilled = [], 0  # the KV cache may hold half a step
             raise
 
     def _prefill(self, ids: list[int]) -> Generator[Chunk, None, Logits]:
-        # The last token is always fed again: its logits are what the first new token is chosen from.
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._cached, ids[:-1], strict=False)))
+        # Kernels for one token round otherwise than those for several. So that a reply is to the bit what it would have been
+        # without re-use, only what a prefill has put into the KV cache is taken again, and never a single token is fed.
+        reusable = zip(self._cached[: self._prefilled], ids[:-2], strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], reusable))
         self._rewind(shared)
         del self._cached[shared:]
         yield Chunk(input_tokens=len(ids), cached_tokens=shared)
-        for start in range(shared, len(ids), PREFILL_TOKENS):
-            logits = self._step(ids[start : start + PREFILL_TOKENS])
-            if start + PREFILL_TOKENS < len(ids):
-                yield Chunk()
-        return logits
+        start = shared
+        while True:
+            end = start + PREFILL_TOKENS
+            end = len(ids) if len(ids) - end <= 1 else end
+            logits = self._step(ids[start:end])
+            self._prefilled = start = end
+            if end == len(ids):
+                return logits
+            yield Chunk()
 
     def _step(self, ids: list[int]) -> Logits:
         logits = self._feed(ids)
