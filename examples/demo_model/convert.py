@@ -1,6 +1,6 @@
 """Makes the shipped engine from a trained checkpoint, by the package's own conversion.
 
-    python convert.py checkpoint ../../llm_magics/demo/engine
+python convert.py checkpoint ../../llm_magics/demo/engine
 """
 
 from __future__ import annotations

@@ -558,7 +558,9 @@ class Generator:
                 "bool" if made.type == "bool" else "value",
             )
         absent = (
-            sorted(thing.denied) if thing.denied and rng.random() < 0.4 else [name for name in thing.kind.fields if name not in thing.stated]
+            sorted(thing.denied)
+            if thing.denied and rng.random() < 0.4
+            else [name for name in thing.kind.fields if name not in thing.stated]
         )
         if absent and roll < 0.95:
             made = thing.kind.fields[rng.choice(absent)]
@@ -596,7 +598,9 @@ class Generator:
             return (Sentence(rng.choice(group), {}),)
         thing = self.writer.thing(kind)
         quad = rng.choice(rng.choice((made.hints, made.asks, made.asks, made.denies)))
-        return (Sentence(quad, {name: thing.name if name == "name" else self.writer.fact(thing, name) for name in sorted(quad["en"].slots)}),)  # type: ignore[misc]
+        return (
+            Sentence(quad, {name: thing.name if name == "name" else self.writer.fact(thing, name) for name in sorted(quad["en"].slots)}),
+        )  # type: ignore[misc]
 
     def translate(self, lang: str, to: str | None = None, whole: bool = False) -> Sample:
         """The same sentences in another language."""

@@ -513,7 +513,9 @@ def optimizers_of(model: Llama, args: argparse.Namespace, device: str) -> list[t
     others = [weight for name, weight in model.named_parameters() if weight.dim() != 2 or "embed" in name]
     rest: dict[str, Any] = {"lr": args.lr, "betas": (0.9, 0.95), "eps": 1e-8, "fused": device == "cuda"}
     if args.optimizer == "adamw":
-        return [torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}], **rest)]
+        return [
+            torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}], **rest)
+        ]
     muon = torch.optim.Muon(matrices, lr=args.lr, weight_decay=args.weight_decay, adjust_lr_fn="match_rms_adamw")
     return [muon, torch.optim.AdamW(others, weight_decay=0.0, **rest)]
 
@@ -532,7 +534,9 @@ def train(args: argparse.Namespace) -> None:
     context = mp.get_context("spawn")
     limit = int(args.pool_gb * 2**30 / args.workers)
     workers = [
-        context.Process(target=work, args=(number, args.seed + 1000 * ranks.number, str(args.tokenizer), str(folder), args.chunk, limit), daemon=True)
+        context.Process(
+            target=work, args=(number, args.seed + 1000 * ranks.number, str(args.tokenizer), str(folder), args.chunk, limit), daemon=True
+        )
         for number in range(args.workers)
     ]
     for worker in workers:
@@ -555,7 +559,13 @@ def train(args: argparse.Namespace) -> None:
     model = Llama(config).to(device)
     optimizers = optimizers_of(model, args, device)
     documents: Documents | None = Documents() if device == "cuda" and args.attention == "flex" else None
-    note(event="model", parameters=sum(weight.numel() for weight in model.parameters()), config=asdict(config), attention=args.attention, ranks=ranks.count)
+    note(
+        event="model",
+        parameters=sum(weight.numel() for weight in model.parameters()),
+        config=asdict(config),
+        attention=args.attention,
+        ranks=ranks.count,
+    )
 
     def hidden(ids: Tensor, mask: Any) -> Tensor:
         positions = torch.arange(ids.shape[1], device=ids.device)
