@@ -15,7 +15,8 @@ from traitlets import Bool, Float, Integer, TraitError, Unicode, validate
 from traitlets.config import Configurable
 
 from . import display
-from .arguments import option_names, parse, task_options
+from .arguments import parse, task_options
+from .completion import complete
 from .errors import InputError, OptionError, unknown
 from .records import Generation
 from .report import PromptView, duration
@@ -404,32 +405,6 @@ def _labels(args: argparse.Namespace, names: Mapping[str, Any]) -> dict[str, Any
     return {"labels": check_labels(given if isinstance(given, (list, tuple)) else args.labels.split(","))}
 
 
-def _complete(magics: LLMMagics, event: Any) -> list[str]:
-    """Options, languages, models and variables for the line of a magic."""
-    from .engines import ENGINES
-    from .prompts import LANGS, languages
-
-    words = event.line[: len(event.line) - len(event.symbol)].split()
-    function = getattr(magics, words[0].lstrip("%"), None) if words else None
-    parser = getattr(function, "parser", None)
-    if parser is None:
-        return []
-    values: dict[str, list[str]] = {
-        "--lang": [*LANGS],
-        "--to": [*languages()],
-        "--engine": ["auto", *ENGINES],
-        "--quantization": ["none", "int8", "int4"],
-    }
-    if words[-1] in values:
-        return values[words[-1]]
-    options = option_names(parser)
-    if event.symbol.startswith("-"):
-        return options
-    if words[0].endswith("llm_load"):
-        return ["demo", *options]
-    return [*options, *(name for name, value in magics.shell.user_ns.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]
-
-
 def _display_formatter(shell: InteractiveShell) -> Any:
     assert shell.display_formatter is not None
     return shell.display_formatter.ipython_display_formatter
@@ -444,7 +419,7 @@ def register(shell: InteractiveShell) -> None:
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):
-            shell.set_hook("complete_command", lambda _, event: _complete(magics, event), str_key=prefix + name)
+            shell.set_hook("complete_command", lambda _, event: complete(magics, shell.user_ns, event), str_key=prefix + name)
 
 
 def unregister(shell: InteractiveShell) -> None:

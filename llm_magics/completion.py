@@ -1,0 +1,34 @@
+"""What the Tab key offers on the line of a magic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .arguments import option_names
+
+
+def complete(magics: Any, names: Mapping[str, Any], event: Any) -> list[str]:
+    """Options, languages, models and variables for the line of a magic."""
+    from .engines import ENGINES
+    from .prompts import LANGS, languages
+
+    words = event.line[: len(event.line) - len(event.symbol)].split()
+    function = getattr(magics, words[0].lstrip("%"), None) if words else None
+    parser = getattr(function, "parser", None)
+    if parser is None:
+        return []
+    values: dict[str, list[str]] = {
+        "--lang": [*LANGS],
+        "--to": [*languages()],
+        "--engine": ["auto", *ENGINES],
+        "--quantization": ["none", "int8", "int4"],
+    }
+    if words[-1] in values:
+        return values[words[-1]]
+    options = option_names(parser)
+    if event.symbol.startswith("-"):
+        return options
+    if words[0].endswith("llm_load"):
+        return ["demo", *options]
+    return [*options, *(name for name, value in names.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]
