@@ -136,6 +136,7 @@ class EngineInfo:
     quantization: str
     device: str
     max_seq_len: int
+    max_input_len: int | None = None
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def _rendered_tokens(engine: Engine, request: Request) -> int:
 def _fitted(engine: Engine, request: Request) -> tuple[Request, tuple[str, ...]]:
     """The request as it is when it fits; cut where the caller set ``max_input_len``; else TooLongError."""
     tokens = _rendered_tokens(engine, request)
-    window = engine.info.max_seq_len - 1  # room for one new token at least
+    window = min(engine.info.max_seq_len - 1, engine.info.max_input_len or engine.info.max_seq_len)  # one new token at least
     limit = min(request.max_input_len or window, window)
     if tokens <= limit:
         return request, ()

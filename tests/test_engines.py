@@ -17,7 +17,16 @@ import pytest
 import llm_magics
 from llm_magics.engines import cache
 from llm_magics.engines.sampling import Detokenizer, Sampler
-from llm_magics.errors import DependencyError, EngineError, MemoryNeededError, ModelError, ModelNotFoundError, OptionError, SchemaError
+from llm_magics.errors import (
+    DependencyError,
+    EngineError,
+    MemoryNeededError,
+    ModelError,
+    ModelNotFoundError,
+    OptionError,
+    SchemaError,
+    TooLongError,
+)
 from llm_magics.records import Sampling
 from llm_magics.session import Session
 
@@ -155,6 +164,10 @@ def test_lengths_are_bounded_by_what_was_asked(tmp_path: Path) -> None:
         assert generation.input_tokens + generation.output_tokens <= 129
     with llm_magics.load("demo", kv_cache_mb=10) as session:
         assert 100 < session.engine.info.max_seq_len < 1000
+    with llm_magics.load("demo", max_input_len=40) as session, pytest.raises(TooLongError, match="this engine takes 40"):
+        session.answer(NOTICE)
+    with pytest.raises(OptionError, match="takes no dtype"):
+        llm_magics.load("demo", dtype="float16")
     with pytest.raises(OptionError, match="over the model's limit"):
         llm_magics.load("demo", max_seq_len=10**6)
 

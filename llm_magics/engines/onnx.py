@@ -46,6 +46,8 @@ def key(checkpoint: Checkpoint, options: Options) -> cache.Key:
 
 def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
     """The folder to load: the checkpoint's own when it is in this engine's format, else the store's, converted if need be."""
+    if options.dtype is not None:
+        raise OptionError(f"The onnx engine takes no dtype (--dtype {options.dtype}).", "Use --quantization, or --engine transformers.")
     if checkpoint.genai_config:
         return checkpoint.folder
     wanted = key(checkpoint, options)
@@ -151,6 +153,7 @@ class OnnxEngine(LocalEngine):
             quantization=_quantization(folder, options),
             device="cpu",
             max_seq_len=_seq_len(config, options),
+            max_input_len=options.max_input_len,
         )
         tokenizer = load_tokenizer(str(folder), options.trust_remote_code)
         super().__init__(info, tokenizer, config["vocab_size"], tuple(eos) if isinstance(eos, list) else (eos,))

@@ -27,6 +27,8 @@ def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
         raise OptionError(f"The transformers engine does not quantize (--quantization {options.quantization}).", "Use --engine onnx.")
     if options.dtype not in (None, *DTYPES):
         raise OptionError(f"Unknown dtype {options.dtype!r}.", f"Choose one of: {', '.join(DTYPES)}.")
+    if options.kv_cache_mb is not None:
+        raise OptionError("The transformers engine has no KV cache budget (--kv-cache-mb).", "Use --max-seq-len.")
     if not checkpoint.config:
         raise OptionError(f"{checkpoint.name} is an onnx engine, not a checkpoint.", "Use --engine onnx, or name the checkpoint's folder.")
     return checkpoint.folder
@@ -66,6 +68,7 @@ class TransformersEngine(LocalEngine):
             quantization="none",
             device=device,
             max_seq_len=min(options.max_seq_len or DEFAULT_SEQ_LEN, limit),
+            max_input_len=options.max_input_len,
         )
         tokenizer = load_tokenizer(str(folder), options.trust_remote_code)
         super().__init__(info, tokenizer, config.vocab_size, tuple(eos) if isinstance(eos, list) else (eos,))
