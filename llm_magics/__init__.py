@@ -8,12 +8,12 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .records import Generation, Message
-    from .session import Session, load
+    from .session import Session, load, plan
 
 __version__ = "0.1.0"
-__all__ = ["Generation", "Message", "Session", "__version__", "load"]
+__all__ = ["Generation", "Message", "Session", "__version__", "load", "plan"]
 
-_HOMES = {"Generation": "records", "Message": "records", "Session": "session", "load": "session"}
+_HOMES = {"Generation": "records", "Message": "records", "Session": "session", "load": "session", "plan": "session"}
 
 
 def __getattr__(name: str) -> Any:

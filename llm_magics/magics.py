@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -24,6 +24,9 @@ from .report import PromptView, duration
 MAGICS = ["llm_answer", "llm_translate", "llm_reformulate", "llm_summarize", "llm_describe", "llm_classify", "llm_extract"]
 _SAMPLING = ("max_new_tokens", "max_input_len", "temperature", "top_p", "top_k", "seed", "chat")
 
+if TYPE_CHECKING:
+    from .engines.cache import Stored
+
 Kind = TypeVar("Kind")
 
 
@@ -34,7 +37,7 @@ class LLMMagics(Magics, Configurable):
     model = Unicode("demo", help="Model that the first task loads when none is loaded: 'demo', a folder, or an id on the hub.").tag(
         config=True
     )
-    engine = Unicode("auto", help="Engine for it: auto, onnx or transformers.").tag(config=True)
+    engine = Unicode("auto", help="Engine for it: auto, onnx, tensorrt_llm or transformers.").tag(config=True)
     lang = Unicode("en", help="Language of the prompts: en, fr, es or de.").tag(config=True)
     max_new_tokens = Integer(0, min=0, help="Most tokens to generate; 0 keeps each task's default.").tag(config=True)
     temperature = Float(0.0, min=0.0, help="Temperature of every task; 0 is greedy.").tag(config=True)
@@ -75,6 +78,11 @@ class LLMMagics(Magics, Configurable):
         kind = "" if info.quantization in ("none", "as found") else f" {info.quantization}"
         loaded = f"{info.model}{kind} on {info.backend} {info.backend_version} ({info.device}), {info.max_seq_len:,} tokens"
         stages.say(f"Loaded {loaded}, in {duration(time.perf_counter() - started)}.{_DEMO_NOTE if model == 'demo' else ''}")
+
+    def _plan(self, model: str, engine: str, **options: Any) -> None:
+        from . import engines
+
+        print(engines.plan(model, engine, engines.Options(**options), display.Stages(notebook=self._notebook)))
 
     def close(self) -> None:
         """Close the model; nothing when there is none."""
@@ -293,14 +301,24 @@ class LLMMagics(Magics, Configurable):
     @line_magic
     @magic_arguments()
     @argument("model", nargs="?", default="demo", help="'demo', a local folder, or an id on the hub such as Qwen/Qwen2.5-0.5B-Instruct.")
-    @argument("--engine", metavar="NAME", help="auto, onnx or transformers.")
-    @argument("--quantization", metavar="KIND", help="none, int8 or int4.")
-    @argument("--dtype", metavar="NAME", help="For transformers: float32, float16 or bfloat16.")
+    @argument("--engine", metavar="NAME", help="auto, onnx, tensorrt_llm or transformers.")
+    @argument("--quantization", metavar="KIND", help="none, int8, int4; fp8 with tensorrt_llm.")
+    @argument("--dtype", metavar="NAME", help="float32, float16 or bfloat16; for transformers and tensorrt_llm.")
     @argument("--max-input-len", type=int, metavar="N", help="Longest prompt, in tokens.")
     @argument("--max-seq-len", type=int, metavar="N", help="Prompt and output together, in tokens; decides the size of the KV cache.")
+    @argument("--max-batch-size", type=int, metavar="N", help="Most requests at once; tensorrt_llm.")
+    @argument("--max-beam-width", type=int, metavar="N", help="Most beams; tensorrt_llm.")
+    @argument("--tokens-per-block", type=int, metavar="N", help="Block size of the KV cache, a power of two; tensorrt_llm.")
+    @argument("--gemm-plugin", metavar="KIND", help="auto, a dtype, fp8 or disable; tensorrt_llm.")
     @argument("--kv-cache-mb", type=int, metavar="N", help="Most memory for the KV cache, in MiB.")
+    @argument("--tensor-parallel", type=int, metavar="N", help="GPUs to share the model; tensorrt_llm.")
+    @argument("--logprobs", action="store_true", help="Build for the probabilities of tokens; other engines always tell them.")
+    @argument(
+        "--guided", action=argparse.BooleanOptionalAction, help="Hold extract and classify to their schema; tensorrt_llm. Default: on."
+    )
     @argument("--revision", metavar="REV", help="Branch, tag or commit on the hub.")
     @argument("--trust-remote-code", action="store_true", help="Run Python code that comes with the model. Only for models you trust.")
+    @argument("--dry-run", action="store_true", help="Print the plan: place, key, memory forecast, the same by hand. Nothing is built.")
     def llm_load(self, line: str) -> None:
         """Load a model, building its engine first when the store has none.
 
@@ -308,11 +326,16 @@ class LLMMagics(Magics, Configurable):
 
             %llm_load demo
             %llm_load Qwen/Qwen2.5-0.5B-Instruct --quantization int4
+            %llm_load meta-llama/Llama-3.1-8B-Instruct --engine tensorrt_llm --quantization int8 --kv-cache-mb 2048 --dry-run
         """
         args = vars(parse(self.llm_load, line))
         args["engine"] = args["engine"] or self.engine
+        dry_run = args.pop("dry_run")
         try:
-            self._load(args.pop("model"), **args)
+            if dry_run:
+                self._plan(args.pop("model"), **args)
+            else:
+                self._load(args.pop("model"), **args)
         except InputError as error:
             raise UsageError(str(error)) from None
 
@@ -340,29 +363,26 @@ class LLMMagics(Magics, Configurable):
 
     @line_magic
     def llm_unload(self, line: str) -> None:
-        """Close the model and give its memory back; prints the memory of the process before and after."""
+        """Close the model and give its memory back; prints the memory of the process, and of the GPU, before and after."""
         if self.session is None:
             print("No model is loaded.")
             return
         import gc
 
-        import psutil
-
-        process, model = psutil.Process(), self.session.engine.info.model
-        before = process.memory_info().rss
+        model, before = self.session.engine.info.model, _memory()
         self.close()
         gc.collect()
-        after = process.memory_info().rss
-        print(f"{model} is unloaded; the kernel held {before / 2**20:,.0f} MiB and holds {after / 2**20:,.0f} MiB.")
+        changes = "; ".join(
+            f"{place} held {held:,.0f} MiB and holds {now:,.0f} MiB" for (place, held), (_, now) in zip(before, _memory(), strict=False)
+        )
+        print(f"{model} is unloaded; {changes}.")
 
     @line_magic
     def llm_status(self, line: str) -> None:
-        """What is loaded, and the memory of the process."""
-        import psutil
-
-        held = f"The kernel holds {psutil.Process().memory_info().rss / 2**20:,.0f} MiB."
+        """What is loaded, and the memory of the process and of the GPU."""
+        held = "; ".join(f"{place} holds {size:,.0f} MiB" for place, size in _memory())
         loaded = "No model is loaded; the first task loads " + self.model if self.session is None else repr(self.session)
-        print(f"{loaded}. {held}")
+        print(f"{loaded}. {held[:1].upper()}{held[1:]}.")
 
     @no_var_expand
     @line_magic
@@ -372,16 +392,16 @@ class LLMMagics(Magics, Configurable):
     @argument("--yes", action="store_true", help="For rm: do not ask.")
     def llm_engines(self, line: str) -> None:
         """The engines in the store; ``%llm_engines rm NAME`` removes one."""
-        from .engines import cache
+        from .engines import cache, unusable
 
         args = parse(self.llm_engines, line)
         stored = cache.listed()
         if args.action == "list":
             if not stored:
-                print(f"No engine is stored yet in {cache.root()}.")
+                print(f"No engine is stored yet in {cache.root()} or {cache.root('tensorrt_llm')}.")
                 return
-            rows = [[s.name, s.model, f"{s.backend} {s.version}", s.options, f"{s.size / 2**20:,.0f} MiB", s.built] for s in stored]
-            display.table(["name", "model", "backend", "options", "size", "built"], rows, notebook=self._notebook)
+            head = ["name", "model", "backend", "gpu", "options", "size", "built", "took", "last used", "usable here"]
+            display.table(head, [_engine_row(engine, unusable(engine)) for engine in stored], notebook=self._notebook)
             return
         found = {s.name: s for s in stored}
         if args.name not in found:
@@ -394,6 +414,25 @@ class LLMMagics(Magics, Configurable):
 
 
 _DEMO_NOTE = "\nThis is the small demonstration model; %llm_load MODEL loads a real one, such as Qwen/Qwen2.5-0.5B-Instruct."
+
+
+def _memory() -> list[tuple[str, float]]:
+    """What the kernel and each GPU hold, in MiB."""
+    import psutil
+
+    from .engines.gpu import gpus
+
+    on_gpus = [(f"GPU {number} ({gpu.name})", (gpu.total - gpu.free) / 2**20) for number, gpu in enumerate(gpus())]
+    return [("the kernel", psutil.Process().memory_info().rss / 2**20), *on_gpus]
+
+
+def _engine_row(stored: Stored, reason: str) -> list[str]:
+    took = "" if stored.took_s is None else duration(stored.took_s)
+    by_hand = "by hand, " if stored.by_hand else ""
+    used = f"{stored.used:%Y-%m-%d %H:%M}" if stored.used else ""
+    backend, size = f"{stored.backend} {stored.version}", f"{stored.size / 2**20:,.0f} MiB"
+    built = f"{by_hand}{stored.built:%Y-%m-%d %H:%M}"
+    return [stored.name, stored.model, backend, stored.gpu, stored.options, size, built, took, used, f"no: {reason}" if reason else "yes"]
 
 
 def _labels(args: argparse.Namespace, names: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,10 +37,14 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Guide:
-    """What the decoder must keep to: a JSON Schema, or one of a few literal choices."""
+    """What the decoder must keep to: a JSON Schema, or one of a few literal choices.
+
+    ``copy_from`` beside a JSON Schema: a string value of it (without an enum, a pattern or a format) must be a piece of that text.
+    """
 
     json_schema: Mapping[str, Any] | None = None
     choices: tuple[str, ...] = ()
+    copy_from: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,32 @@ class Request:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What an engine is asked: the exact text, how to choose tokens, what to keep to."""
+    """What an engine is asked: the exact text, how to choose tokens, what to keep to.
+
+    ``logprobs`` asks for each token's log-probability, with that many of the likeliest tokens beside it; 0 asks for none,
+    and costs nothing. An engine that has none answers as if it had not been asked.
+    """
 
     text: str
     sampling: Sampling = Sampling()
     guide: Guide | None = None
+    logprobs: int = 0
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """How likely the model held one token of its reply: natural logarithms, before temperature, top-k, top-p and the guide.
+
+    ``text`` is what the token added to the reply, empty where it ends inside a character: the texts of all tokens, one after
+    the other, begin with the reply. ``top`` holds the likeliest tokens in its place as ``(text, logprob)``, likeliest
+    first, with itself or without; an engine that knows what its guide allows leaves out what could not be chosen.
+    ``guided`` is the logarithm among the tokens that the guide allowed, where the engine knows it.
+    """
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+    guided: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +102,9 @@ class Chunk:
     """A step of a stream. An engine may send chunks with no text: a point at which to cancel it.
 
     ``tokens`` counts the output tokens of this step; ``input_tokens``, ``cached_tokens`` and ``finish_reason``
-    are set once, when they are known.
+    are set once, when they are known. ``logprobs`` has an entry for each of the step's tokens where the Prompt asked for
+    them, the end-of-text token included (with an empty text). ``grammar`` comes once, alone and first, when the guide is
+    ready: compiled for this request, or found in the engine's cache.
     """
 
     text: str = ""
@@ -85,6 +112,8 @@ class Chunk:
     input_tokens: int | None = None
     cached_tokens: int | None = None
     finish_reason: FinishReason | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    grammar: Literal["compiled", "cached"] | None = None
 
 
 @dataclass(frozen=True)

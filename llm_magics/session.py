@@ -195,23 +195,40 @@ def _silent(stage: str) -> None:
     pass
 
 
-def load(
-    model: str = engines.DEMO,
-    *,
-    engine: str = "auto",
-    quantization: str | None = None,
-    dtype: str | None = None,
-    max_input_len: int | None = None,
-    max_seq_len: int | None = None,
-    kv_cache_mb: int | None = None,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    progress: Progress = _silent,
-) -> Session:
+class LoadOptions(TypedDict, total=False):
+    """How a model is built and loaded; what is left out is the engine's choice. As ``Options`` says; lengths are in tokens."""
+
+    quantization: str | None
+    dtype: str | None
+    max_input_len: int | None
+    max_seq_len: int | None
+    max_batch_size: int | None
+    max_beam_width: int | None
+    tokens_per_block: int | None
+    gemm_plugin: str | None
+    kv_cache_mb: int | None
+    tensor_parallel: int | None
+    logprobs: bool | None
+    guided: bool | None
+    revision: str | None
+    trust_remote_code: bool
+
+
+def load(model: str = engines.DEMO, *, engine: str = "auto", progress: Progress = _silent, **options: Unpack[LoadOptions]) -> Session:
     """Load a model, building its engine first when the store has none.
 
-    ``model`` is ``'demo'`` (bundled), a local folder, or an id on the hub; lengths are in tokens. ``progress`` is called
-    with the name of each stage.
+    ``model`` is ``'demo'`` (bundled), a local folder, or an id on the hub. ``progress`` is called with the name of each stage.
     """
-    options = Options(quantization, dtype, max_input_len, max_seq_len, kv_cache_mb, revision, trust_remote_code)
-    return Session(engines.load(engines.build(model, engine, options, progress), progress))
+    return Session(engines.load(engines.build(model, engine, _load_options(options), progress), progress))
+
+
+def plan(model: str = engines.DEMO, *, engine: str = "auto", progress: Progress = _silent, **options: Unpack[LoadOptions]) -> engines.Plan:
+    """What ``load`` with the same words would do: engine, place, key, memory, and the commands that do it by hand."""
+    return engines.plan(model, engine, _load_options(options), progress)
+
+
+def _load_options(options: LoadOptions) -> Options:
+    for name in options:
+        if name not in LoadOptions.__annotations__:
+            raise unknown("option", name, LoadOptions.__annotations__)
+    return Options(**options)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -166,7 +165,7 @@ def test_lengths_are_bounded_by_what_was_asked(tmp_path: Path) -> None:
         assert 100 < session.engine.info.max_seq_len < 1000
     with llm_magics.load("demo", max_input_len=40) as session, pytest.raises(TooLongError, match="this engine takes 40"):
         session.answer(NOTICE)
-    with pytest.raises(OptionError, match="takes no dtype"):
+    with pytest.raises(OptionError, match="takes no --dtype"):
         llm_magics.load("demo", dtype="float16")
     with pytest.raises(OptionError, match="over the model's limit"):
         llm_magics.load("demo", max_seq_len=10**6)
@@ -283,65 +282,3 @@ def test_the_detokenizer_gives_back_the_text_up_to_a_stop(stop: tuple[str, ...],
     ends = [text.index(s) for s in stop if s in text]
     assert "".join(pieces) == text[: min(ends, default=len(text))]
     assert detokenizer.stopped is bool(ends)
-
-
-BUILD = """
-import sys, time
-from pathlib import Path
-from llm_magics.engines import cache
-def build(folder):
-    print("building", flush=True)
-    (folder / "part").write_text("x")
-    time.sleep(float(sys.argv[1]))
-    (folder / "whole").write_text("x")
-key = cache.Key("test", "1", "me/model", "o", {"quantization": "int8"})
-print(cache.get(key, build, lambda stage: print(stage, flush=True)), flush=True)
-"""
-
-
-def _builder(seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", BUILD, str(seconds)], stdout=subprocess.PIPE, text=True, env=os.environ, cwd=ROOT)
-
-
-def test_of_two_kernels_one_builds_and_the_other_waits(store: Path) -> None:
-    builders = [_builder(1.5), _builder(1.5)]
-    printed = [builder.communicate(timeout=30)[0] for builder in builders]
-    assert sum("building\n" in text for text in printed) == 1
-    assert sum("waiting for it" in text for text in printed) == 1
-    assert {text.splitlines()[-1] for text in printed} == {str(next(store.glob("test-1/model_int8_engine-*[!k]")))}
-
-
-def test_a_killed_build_leaves_nothing_taken_for_an_engine(store: Path) -> None:
-    killed = _builder(30)
-    assert killed.stdout is not None
-    assert killed.stdout.readline() == "building\n"
-    time.sleep(0.2)
-    killed.kill()
-    killed.communicate()
-    assert cache.listed() == []
-    again = _builder(0)
-    assert "building" in again.communicate(timeout=30)[0]
-    (made,) = cache.listed()
-    assert sorted(path.name for path in made.path.iterdir()) == [cache.MANIFEST, "part", "whole"]
-    assert not list(store.glob("test-1/.model*"))
-
-
-def test_a_failed_build_leaves_nothing(store: Path) -> None:
-    def build(folder: Path) -> None:
-        (folder / "part").write_text("x")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        cache.get(cache.Key("test", "1", "m", "o"), build, lambda stage: None)
-    assert [path.name for path in store.rglob("*") if path.is_file() and not path.name.endswith(".lock")] == []
-
-
-def test_every_part_of_a_key_counts() -> None:
-    base = cache.Key("onnx", "1", "m", "o", {"quantization": "none"})
-    others = [
-        cache.Key("onnx", "2", "m", "o", base.options),
-        cache.Key("onnx", "1", "m", "p", base.options),
-        cache.Key("onnx", "1", "m", "o", {"quantization": "int8"}),
-    ]
-    assert len({key.digest for key in (base, *others)}) == 4
-    assert base.digest == cache.Key("onnx", "1", "m", "o", {"quantization": "none"}).digest

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import unknown
-from .base import Engine, Options, Progress
+from .base import Engine, Options, Plan, Progress
 from .checkpoint import DEMO, Checkpoint, resolve
+from .inventory import Stored
 
-ENGINES = ("onnx", "transformers")
-__all__ = ["DEMO", "ENGINES", "Built", "Engine", "Options", "Progress", "build", "load"]
+ENGINES = ("onnx", "tensorrt_llm", "transformers")
+__all__ = ["DEMO", "ENGINES", "Built", "Engine", "Options", "Plan", "Progress", "build", "load", "plan", "unusable"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Built:
 
 
 def build(model: str, engine: str, options: Options, progress: Progress) -> Built:
-    """Fetch and build what ``model`` needs, or find it built. ``auto`` prefers onnx, and falls back to transformers."""
-    if engine not in ("auto", *ENGINES):
-        raise unknown("engine", engine, ("auto", *ENGINES))
-    checkpoint = resolve(model, options, progress)
-    if engine != "auto":
-        return _build(engine, checkpoint, options, progress)
+    """Fetch and build what ``model`` needs, or find it built.
+
+    ``auto`` takes TensorRT-LLM where it is installed and there is a GPU, else onnx, and transformers for what the onnx converter
+    does not know.
+    """
+    checkpoint, chosen = _chosen(model, engine, options, progress)
+    if engine != "auto" or chosen != "onnx":
+        return _build(chosen, checkpoint, options, progress)
     from .onnx import UnsupportedArchitectureError
 
     try:
@@ -43,11 +46,41 @@ def build(model: str, engine: str, options: Options, progress: Progress) -> Buil
         return _build("transformers", checkpoint, options, progress)
 
 
+def plan(model: str, engine: str, options: Options, progress: Progress) -> Plan:
+    """What ``build`` and ``load`` would do; only the small files of a model are fetched."""
+    checkpoint, chosen = _chosen(model, engine, options, progress)
+    made: Plan = _module(chosen).plan(checkpoint, options)
+    return made
+
+
 def load(built: Built, progress: Progress) -> Engine:
     """The engine in memory."""
     progress(f"Loading {built.checkpoint.name}")
-    loaded: Engine = _module(built.engine).load(built.folder, built.checkpoint, built.options)
+    loaded: Engine = _module(built.engine).load(built.folder, built.checkpoint, built.options, progress)
     return loaded
+
+
+def unusable(stored: Stored) -> str:
+    """Why an engine of the store cannot be loaded here; empty when it can."""
+    if stored.problem:
+        return stored.problem
+    if stored.backend not in ENGINES:
+        return f"there is no engine {stored.backend} in this release"
+    reason: str = _module(stored.backend).unusable(stored)
+    return reason
+
+
+def _chosen(model: str, engine: str, options: Options, progress: Progress) -> tuple[Checkpoint, str]:
+    if engine not in ("auto", *ENGINES):
+        raise unknown("engine", engine, ("auto", *ENGINES))
+    checkpoint = resolve(model, options, progress)
+    if engine != "auto":
+        return checkpoint, engine
+    from . import tensorrt_llm
+
+    if checkpoint.genai_config:
+        return checkpoint, "onnx"
+    return checkpoint, "tensorrt_llm" if tensorrt_llm.is_engine(checkpoint) or tensorrt_llm.preferred() else "onnx"
 
 
 def _build(engine: str, checkpoint: Checkpoint, options: Options, progress: Progress) -> Built:

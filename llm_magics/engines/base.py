@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
+from ..errors import OptionError
 from ..records import Chunk, EngineInfo, Message, Prompt
 
 Progress = Callable[[str], None]
@@ -13,15 +14,80 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """How an engine is built and loaded. None leaves the choice to the engine; lengths in tokens."""
+    """How an engine is built and loaded. None leaves the choice to the engine; lengths in tokens.
+
+    ``kv_cache_mb`` is in MiB; ``tensor_parallel`` counts GPUs; ``logprobs`` asks for an engine that can tell the
+    probabilities of its tokens, ``guided`` for one that can be held to a JSON Schema.
+    """
 
     quantization: str | None = None
     dtype: str | None = None
     max_input_len: int | None = None
     max_seq_len: int | None = None
+    max_batch_size: int | None = None
+    max_beam_width: int | None = None
+    tokens_per_block: int | None = None
+    gemm_plugin: str | None = None
     kv_cache_mb: int | None = None
+    tensor_parallel: int | None = None
+    logprobs: bool | None = None
+    guided: bool | None = None
     revision: str | None = None
     trust_remote_code: bool = False
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was asked for, under the names that users write; ``none`` as a quantization asks for nothing."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value not in (None, False, "none")}
+
+
+# What says where a model comes from is for the fetching; every engine takes it.
+_COMMON = frozenset({"revision", "trust_remote_code"})
+
+
+def check_taken(engine: str, options: Options) -> None:
+    """OptionError for an option that was given and that ``engine`` has no use for; what is not kept to is not accepted."""
+    for name in options.given:
+        if name not in _COMMON and name not in TAKEN[engine]:
+            raise OptionError(
+                f"The {engine} engine takes no --{name.replace('_', '-')}.",
+                f"Leave it out, or choose an engine that has it: {', '.join(_having(name)) or 'none'}.",
+            )
+
+
+def _having(name: str) -> list[str]:
+    return [engine for engine, taken in TAKEN.items() if name in taken]
+
+
+TAKEN: dict[str, frozenset[str]] = {
+    "onnx": frozenset({"quantization", "max_input_len", "max_seq_len", "kv_cache_mb", "logprobs", "guided"}),
+    "transformers": frozenset({"dtype", "max_input_len", "max_seq_len", "logprobs", "guided"}),
+    "tensorrt_llm": frozenset(field.name for field in fields(Options)) - _COMMON,
+}
+"""The options that each engine keeps to."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What loading a model would do, before any of it is done: what ``--dry-run`` prints.
+
+    ``steps`` are (name, text) lines; ``commands`` the equivalent commands for a terminal; ``key`` names the engine in the
+    store, empty where nothing is stored; ``problem`` says why it cannot be, and is empty when it can.
+    """
+
+    title: str
+    steps: tuple[tuple[str, str], ...]
+    commands: tuple[str, ...] = ()
+    key: str = ""
+    problem: str = ""
+
+    def __str__(self) -> str:
+        width = max(len(name) for name, _ in self.steps)
+        lines = [self.title, *(f"  {name.ljust(width)}  {text}" for name, text in self.steps)]
+        if self.commands:
+            lines += ["", "The same by hand:", *(f"  {line}" for command in self.commands for line in command.splitlines())]
+        return "\n".join(lines)
 
 
 class Engine(Protocol):

@@ -1,4 +1,8 @@
-"""What the user called a model -> a local folder, and where it came from."""
+"""What the user called a model -> a local folder, and where it came from.
+
+A model of the hub comes in two steps: its small files, which are enough to plan, to render prompts and to find an engine
+that was built before; and its weights, when something has to be made of them.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +23,21 @@ DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "engine"
 
 # What an engine is made from; everything else in a repository stays there.
-_WANTED = ["*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.onnx", "*.onnx.data"]
+_SMALL = ["*.json", "*.model", "*.jinja", "*.txt"]
+_WEIGHTS = ["*.safetensors", "*.onnx", "*.onnx.data"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model folder on this machine. ``origin`` names its contents: ``id@revision``, or a digest of local weights."""
+    """A model folder on this machine. ``origin`` names its contents: ``id@revision``, or a digest of local weights.
+
+    ``on_hub`` is true for a model of the hub, whose weights may not be in the folder yet.
+    """
 
     name: str
     folder: Path
     origin: str
+    on_hub: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -42,8 +51,19 @@ class Checkpoint:
 
     @property
     def weight_bytes(self) -> int:
-        """Size of the safetensors files."""
-        return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        """Size of the safetensors files; of those that the index lists where they are not here yet."""
+        here = sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
+        listed = _read_json(self.folder / "model.safetensors.index.json").get("metadata", {}).get("total_size", 0)
+        return here or int(listed)
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """The tokens that end a reply, by ``generation_config.json`` before ``config.json``; empty when neither tells."""
+        for content in (_read_json(self.folder / "generation_config.json"), self.config):
+            eos = content.get("eos_token_id")
+            if eos is not None:
+                return tuple(eos) if isinstance(eos, list) else (eos,)
+        return ()
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -100,16 +120,29 @@ def _digest(folder: Path) -> str:
 
 
 def _fetch(model: str, options: Options, progress: Progress) -> Checkpoint:
-    import huggingface_hub
-
     progress(f"Fetching {model}")
-    try:
-        folder = Path(huggingface_hub.snapshot_download(model, revision=options.revision, allow_patterns=_WANTED))
-    except Exception as exc:
-        raise _explained(model, exc) from exc
+    folder = _download(model, options.revision, _SMALL)
     if not (folder / "config.json").is_file() and not (folder / "genai_config.json").is_file():
         raise ModelNotFoundError(f"{model} has no config.json.", "Choose a repository of a text generation model.")
-    return Checkpoint(model, folder, f"{model}@{folder.name}")
+    return Checkpoint(model, folder, f"{model}@{folder.name}", on_hub=True)
+
+
+def with_weights(checkpoint: Checkpoint, progress: Progress) -> Checkpoint:
+    """The checkpoint with its weights on this machine, fetched at the very revision of its small files."""
+    if checkpoint.on_hub:
+        size = checkpoint.weight_bytes
+        progress(f"Fetching the weights of {checkpoint.name}" + (f" ({size / 2**30:.1f} GiB)" if size else ""))
+        _download(checkpoint.name, checkpoint.origin.rpartition("@")[2], [*_SMALL, *_WEIGHTS])
+    return checkpoint
+
+
+def _download(model: str, revision: str | None, patterns: list[str]) -> Path:
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except Exception as exc:
+        raise _explained(model, exc) from exc
 
 
 def _explained(model: str, exc: Exception) -> LLMMagicsError:  # noqa: PLR0911 - one sentence for each of the hub's answers

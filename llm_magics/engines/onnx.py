@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ import numpy as np
 
 from ..errors import BuildError, EngineError, MemoryNeededError, ModelError, OptionError, missing
 from ..records import EngineInfo
-from . import cache
-from .base import Options, Progress
-from .checkpoint import Checkpoint
+from . import cache, planner
+from .base import Options, Plan, Progress, check_taken
+from .checkpoint import Checkpoint, with_weights
 from .local import LocalEngine, load_tokenizer
 from .sampling import Logits
 
@@ -46,29 +47,33 @@ def key(checkpoint: Checkpoint, options: Options) -> cache.Key:
 
 def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
     """The folder to load: the checkpoint's own when it is in this engine's format, else the store's, converted if need be."""
-    if options.dtype is not None:
-        raise OptionError(f"The onnx engine takes no dtype (--dtype {options.dtype}).", "Use --quantization, or --engine transformers.")
+    check_taken("onnx", options)
     if checkpoint.genai_config:
-        return checkpoint.folder
+        return with_weights(checkpoint, progress).folder
     wanted = key(checkpoint, options)
     found = cache.find(wanted)
-    if found:
+    if found and cache.check(found) is None:
         return found
-    _check_before(checkpoint)
+    _check_tools()
+    checkpoint = with_weights(checkpoint, progress)
+    _check_memory(checkpoint)
     quantization = wanted.options["quantization"]
     what = "Converting" if quantization == "none" else f"Converting and quantizing to {quantization}"
     progress(f"{what}: {checkpoint.name}")
 
     def convert(folder: Path) -> None:
-        _convert(checkpoint.folder, folder, "fp32" if quantization == "none" else quantization, progress)
+        _convert(checkpoint.folder, folder, _precision(quantization), progress)
 
-    return cache.get(wanted, convert, progress)
+    return cache.get(wanted, convert, progress, needed_bytes=2 * _engine_bytes(checkpoint, quantization))
 
 
-def _check_before(checkpoint: Checkpoint) -> None:
+def _check_tools() -> None:
     for module in ("torch", "onnx", "onnx_ir"):
         if importlib.util.find_spec(module) is None:
             raise missing(module, "Converting a checkpoint for the onnx engine", "convert")
+
+
+def _check_memory(checkpoint: Checkpoint) -> None:
     if not checkpoint.weight_bytes:
         raise ModelError(f"{checkpoint.name} has no safetensors weights.", "Use a model that is published as safetensors.")
     import psutil
@@ -84,11 +89,19 @@ def _check_before(checkpoint: Checkpoint) -> None:
         )
 
 
+def _precision(quantization: str) -> str:
+    return "fp32" if quantization == "none" else quantization
+
+
+def _command(source: Path, target: Path, precision: str) -> list[str]:
+    converter = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
+    return [*converter, "-m", str(source), "-i", str(source), "-o", str(target), "-p", precision, "-e", "cpu"]
+
+
 def _convert(source: Path, target: Path, precision: str, progress: Progress) -> None:
     """Run the converter in a process of its own: torch's memory goes back when it ends."""
     scratch = target / ".scratch"
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
-    command += ["-m", str(source), "-i", str(source), "-o", str(target), "-p", precision, "-e", "cpu", "-c", str(scratch)]
+    command = [*_command(source, target, precision), "-c", str(scratch)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with subprocess.Popen(
@@ -127,9 +140,43 @@ class UnsupportedArchitectureError(BuildError):
     """The converter does not know this architecture; another engine may."""
 
 
-def load(folder: Path, checkpoint: Checkpoint, options: Options) -> OnnxEngine:
+def _engine_bytes(checkpoint: Checkpoint, quantization: str) -> int:
+    """Size of the engine's files: everything is kept in 32 bits that is not quantized."""
+    return planner.Shape.of(checkpoint.config).weight_bytes("float32", quantization)
+
+
+def plan(checkpoint: Checkpoint, options: Options) -> Plan:
+    """What ``build`` and ``load`` would do."""
+    check_taken("onnx", options)
+    title = f"{checkpoint.name} on onnxruntime-genai {version()}"
+    if checkpoint.genai_config:
+        return Plan(title, (("engine", f"{checkpoint.folder}, loaded as it is"),))
+    wanted = key(checkpoint, options)
+    quantization = wanted.options["quantization"]
+    shape = planner.Shape.of(checkpoint.config)
+    length = min(options.max_seq_len or DEFAULT_SEQ_LEN, shape.max_positions)
+    weights, kv_cache = _engine_bytes(checkpoint, quantization), shape.kv_bytes(length, 1, 4.0)
+    found = cache.find(wanted)
+    steps = (
+        ("checkpoint", checkpoint.origin),
+        ("quantization", quantization),
+        ("engine", f"{wanted.folder}{'' if found else ', not there yet'}"),
+        ("key", wanted.digest),
+        ("memory", f"{planner.gib(weights + kv_cache)} (weights {planner.gib(weights)}, KV cache {planner.gib(kv_cache)})"),
+    )
+    return Plan(title, steps, (shlex.join(_command(checkpoint.folder, wanted.folder, _precision(quantization))),), wanted.digest)
+
+
+def unusable(stored: cache.Stored) -> str:
+    """Why an engine of the store cannot be loaded here; empty when it can."""
+    return "" if stored.version == version() else f"onnxruntime-genai {version()} is installed"
+
+
+def load(folder: Path, checkpoint: Checkpoint, options: Options, progress: Progress) -> OnnxEngine:  # noqa: ARG001 - as every engine has it
     """The engine that ``build`` has put into ``folder``."""
-    return OnnxEngine(folder, checkpoint, options)
+    engine = OnnxEngine(folder, checkpoint, options)
+    cache.used(folder)
+    return engine
 
 
 class OnnxEngine(LocalEngine):

@@ -10,8 +10,11 @@ from typing import Any
 
 from ..errors import EngineError, OptionError, missing
 from ..records import EngineInfo
-from .base import Options, Progress
-from .checkpoint import Checkpoint
+from . import planner
+from .base import Options, Plan, Progress, check_taken
+from .checkpoint import Checkpoint, with_weights
+from .gpu import gpus
+from .inventory import Stored
 from .local import LocalEngine, load_tokenizer
 from .onnx import DEFAULT_SEQ_LEN
 from .sampling import Logits
@@ -19,22 +22,37 @@ from .sampling import Logits
 DTYPES = ("float32", "float16", "bfloat16")
 
 
-def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:  # noqa: ARG001 - as every engine has it
-    """The checkpoint's own folder: there is nothing to build, only to check."""
+def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
+    """The checkpoint's own folder: there is nothing to build, only to check and to fetch."""
     if importlib.util.find_spec("torch") is None:
         raise missing("torch", "The transformers engine", "convert")
-    if options.quantization not in (None, "none"):
-        raise OptionError(f"The transformers engine does not quantize (--quantization {options.quantization}).", "Use --engine onnx.")
+    check_taken("transformers", options)
     if options.dtype not in (None, *DTYPES):
         raise OptionError(f"Unknown dtype {options.dtype!r}.", f"Choose one of: {', '.join(DTYPES)}.")
-    if options.kv_cache_mb is not None:
-        raise OptionError("The transformers engine has no KV cache budget (--kv-cache-mb).", "Use --max-seq-len.")
     if not checkpoint.config:
         raise OptionError(f"{checkpoint.name} is an onnx engine, not a checkpoint.", "Use --engine onnx, or name the checkpoint's folder.")
-    return checkpoint.folder
+    return with_weights(checkpoint, progress).folder
 
 
-def load(folder: Path, checkpoint: Checkpoint, options: Options) -> TransformersEngine:
+def plan(checkpoint: Checkpoint, options: Options) -> Plan:
+    """What ``build`` and ``load`` would do: nothing is built."""
+    check_taken("transformers", options)
+    shape = planner.Shape.of(checkpoint.config)
+    on_gpu = bool(gpus())
+    dtype = options.dtype or ("bfloat16" if on_gpu else "float32")
+    length = min(options.max_seq_len or DEFAULT_SEQ_LEN, shape.max_positions)
+    forecast = planner.forecast(shape, planner.Load(dtype=dtype, max_seq_len=length), gpus())
+    steps = (("checkpoint", checkpoint.origin), ("dtype", dtype), ("engine", "nothing is built: the checkpoint is loaded as it is"))
+    title = f"{checkpoint.name} on transformers {importlib.metadata.version('transformers')}"
+    return Plan(title, (*steps, ("memory", forecast.text)), problem=forecast.problem)
+
+
+def unusable(stored: Stored) -> str:  # noqa: ARG001 - as every engine has it
+    """Empty: what this engine loads is never in the store."""
+    return ""
+
+
+def load(folder: Path, checkpoint: Checkpoint, options: Options, progress: Progress) -> TransformersEngine:  # noqa: ARG001 - as every engine has it
     """The checkpoint in memory."""
     return TransformersEngine(folder, checkpoint, options)
 
