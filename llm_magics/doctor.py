@@ -239,7 +239,7 @@ def _smoke(on_gpu: bool) -> Check:
     """One token, in another process: of the newest usable engine on the GPU, else of the demonstration model."""
     model = _newest_engine() if on_gpu else ""
     where = f"the engine {Path(model).name}" if model else "the demonstration model on the CPU"
-    done = _child(_ONE_TOKEN, json.dumps(model or "demo"), _SMOKE_S)
+    done = _child(_SMOKE_RUN, json.dumps(model or "demo"), _SMOKE_S)
     if done is None:
         return Check("one token", "fail", f"{where} gave none in {_SMOKE_S} s", "See `import` above.")
     if done.returncode:
@@ -256,7 +256,7 @@ def _newest_engine() -> str:
     return next((str(engine.path) for engine in usable if handbuilt.config(engine.path)), "")
 
 
-_ONE_TOKEN = """
+_SMOKE_RUN = """
 import json, sys
 import llm_magics
 with llm_magics.load(json.load(sys.stdin)) as session:

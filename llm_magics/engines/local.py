@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import EngineError
-from ..records import Chunk, EngineInfo, FinishReason, Message, Prompt
+from ..records import Chunk, EngineInfo, FinishReason, Message, Prompt, TokenLogprob
 from .guidance import Guided
-from .sampling import Detokenizer, Logits, Sampler
+from .sampling import Detokenizer, Logits, Sampler, likeliest, log_probability
 
 # A prompt is fed in pieces of this many tokens, and can be cancelled between two of them.
 PREFILL_TOKENS = 256
@@ -33,6 +33,8 @@ class LocalEngine(ABC):
         self._cached: list[int] = []
         self._prefilled = 0
         self._closed = False
+        self._front = tokenizer.encode("x", add_special_tokens=False)
+        self._pieces: dict[int, str] = {}
 
     @abstractmethod
     def _feed(self, ids: Sequence[int]) -> Logits:
@@ -73,20 +75,24 @@ class LocalEngine(ABC):
         if prompt.guide is not None:
             self._guided = self._guided or Guided(self.tokenizer, self._vocab_size, self._eos_ids)
             matcher = self._guided.start(prompt.guide)
+            yield Chunk(grammar="cached" if matcher.cached else "compiled")
         ids = self._ids(prompt.text)
         sampler, text = Sampler(prompt.sampling), Detokenizer(self.tokenizer, prompt.sampling.stop)
         room = min(prompt.sampling.max_new_tokens, self.info.max_seq_len - len(ids))
         try:
             logits = yield from self._prefill(ids)
             for done in range(1, room + 1):
-                token = sampler.choose(matcher.mask(logits) if matcher else logits)
+                allowed = matcher.mask(logits) if matcher else logits
+                token = sampler.choose(allowed)
                 if token in self._eos_ids:
-                    yield Chunk(text.flush(), tokens=1, finish_reason="stop")
+                    scored = self._scored("", token, logits, allowed, prompt.logprobs)
+                    yield Chunk(text.flush(), tokens=1, finish_reason="stop", logprobs=scored)
                     return
                 ended = matcher.accept(token) if matcher else False
                 piece = text.step(token)
+                scored = self._scored(text.added, token, logits, allowed, prompt.logprobs)
                 reason: FinishReason | None = "stop" if ended or text.stopped else "length" if done == room else None
-                yield Chunk(piece + text.flush() if reason else piece, tokens=1, finish_reason=reason)
+                yield Chunk(piece + text.flush() if reason else piece, tokens=1, finish_reason=reason, logprobs=scored)
                 if reason:
                     return
                 logits = self._step([token])
@@ -95,6 +101,24 @@ class LocalEngine(ABC):
         except BaseException:
             self._cached, self._prefilled = [], 0  # the KV cache may hold half a step
             raise
+
+    def _scored(self, text: str, token: int, logits: Logits, allowed: Logits, count: int) -> tuple[TokenLogprob, ...]:
+        """What a Chunk says of how likely its token was; nothing when it was not asked (``count`` 0)."""
+        if not count:
+            return ()
+        logprob = log_probability(logits, token)
+        shift = logprob - float(logits[token])
+        top = tuple((self._piece(other), float(logits[other]) + shift) for other in likeliest(allowed, count))
+        return (TokenLogprob(text, logprob, top, log_probability(allowed, token)),)
+
+    def _piece(self, token: int) -> str:
+        """The text of one token within a text."""
+        # A token is decoded behind another one, since tokenizers drop a blank at the start of a text.
+        if token not in self._pieces:
+            front = self.tokenizer.decode(self._front)
+            whole = self.tokenizer.decode([*self._front, token], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            self._pieces[token] = whole[len(front) :]
+        return self._pieces[token]
 
     def _prefill(self, ids: list[int]) -> Generator[Chunk, None, Logits]:
         # Kernels for one token round otherwise than those for several. So that a reply is to the bit what it would have been

@@ -37,10 +37,23 @@ class Sampler:
         return int(self._random.choice(weights.size, p=weights))
 
 
+def log_probability(logits: Logits, token: int) -> float:
+    """The natural logarithm of the probability of ``token`` under ``logits`` of shape (vocabulary,)."""
+    highest = logits.max()
+    return float(logits[token] - highest - np.log(np.exp(logits - highest).sum()))
+
+
+def likeliest(logits: Logits, count: int) -> list[int]:
+    """The ``count`` likeliest tokens, likeliest first; fewer where fewer are allowed (not -inf)."""
+    some = np.argpartition(logits, -count)[-count:] if count < logits.size else np.arange(logits.size)
+    return [int(token) for token in some[np.argsort(-logits[some])] if logits[token] > -np.inf]
+
+
 class Detokenizer:
     """Token ids -> text as it grows, up to a stop string.
 
-    Text that may be the beginning of a stop string is held back until it is known not to be.
+    Text that may be the beginning of a stop string is held back until it is known not to be. ``added`` is what the last token
+    added, held back or not.
     """
 
     def __init__(self, tokenizer: Any, stop: tuple[str, ...]) -> None:
@@ -51,10 +64,12 @@ class Detokenizer:
         self._stop = tuple(text for text in stop if text)
         self._held = ""
         self.stopped = False
+        self.added = ""
 
     def step(self, token: int) -> str:
         """The text that is certain after ``token``."""
-        self._held += self._stream.step(self._backend, token) or ""
+        self.added = self._stream.step(self._backend, token) or ""
+        self._held += self.added
         if not self._stop:
             return self.flush()
         found = min((at for at in map(self._held.find, self._stop) if at >= 0), default=-1)

@@ -79,7 +79,7 @@ def _misses(made: Recipe) -> list[str]:
 def _compiled(made: Recipe, options: Options, progress: Progress) -> Path:
     checkpoint = with_weights(made.checkpoint, progress)
     kind = "" if made.quantization == "none" else f" ({made.quantization})"
-    what = f"building the engine of {checkpoint.name}{kind}"
+    what = f"Building the engine of {checkpoint.name}{kind}"
 
     def compile_into(folder: Path) -> None:
         builder.run(builder.job(made, folder, options.trust_remote_code), what, progress)

@@ -73,7 +73,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         r"(?i)exceeds?[^\n]*max_(seq_len|num_tokens|input_len)|max_(seq_len|num_tokens|input_len)[^\n]*exceed"
-        r"|prompt length[^\n]*(larger|greater|longer)",
+        r"|prompt length[^\n]*(larger|greater|longer)|exceeds (the )?maximum (input|sequence) length",
         TooLongError,
         "The prompt and --max-new-tokens together are longer than this engine takes.",
         "Shorten the text, lower --max-new-tokens, or load the model with a larger --max-seq-len.",
@@ -92,7 +92,7 @@ FAILURES: tuple[Failure, ...] = (
     ),
     Failure(
         r"(?i)CUDA driver version is insufficient|no CUDA-capable device|Found no NVIDIA driver"
-        r"|CUDA_ERROR_NO_DEVICE|No CUDA GPUs are available",
+        r"|CUDA_ERROR_NO_DEVICE|No CUDA GPUs are available|libcuda[\w.]*: cannot open shared object",
         DependencyError,
         "No GPU can be used: the driver is missing, or too old for this CUDA.",
         "Check `nvidia-smi` in a terminal; older drivers need the cuda-compat package. %llm_doctor tells more.",
@@ -102,6 +102,12 @@ FAILURES: tuple[Failure, ...] = (
         EngineError,
         "The engine was shut down.",
         "Load the model again: %llm_load.",
+    ),
+    Failure(
+        r"(?i)worker (process )?(died|was killed|terminated)|MPI_ABORT",
+        EngineError,
+        "The worker process died.",
+        "Its last words are in the terminal of the Jupyter server. Often it is main memory: free some, then load the model again.",
     ),
     Failure(
         r"guided[_ ]decoding[^\n]*(backend|not|disabled|enabled)|guided_decoding_backend",

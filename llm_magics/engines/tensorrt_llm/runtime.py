@@ -112,8 +112,10 @@ class TensorRTEngine:
                 yield Chunk()  # nothing new: a point at which to cancel
                 continue
             tokens, seen = step.token_ids[seen:], len(step.token_ids)
-            reason = _reason(step.finish_reason)
-            ready = step.text if reason else held.certain(step.text)
+            ready, stopped = held.certain(step.text)
+            reason = "stop" if stopped else _reason(step.finish_reason)
+            if reason and not stopped:
+                ready = step.text
             yield Chunk(
                 text=ready[sent:],
                 tokens=len(tokens),
@@ -136,10 +138,12 @@ class TensorRTEngine:
             more = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k, "seed": asked.seed}
         else:
             more = {"top_k": 1}
-        if asked.stop:
-            more["stop"] = [text for text in asked.stop if text]
         if self._eos_ids:  # an engine's folder has no generation_config.json to take them from
-            more |= {"end_id": self._eos_ids[0], "stop_token_ids": [*self._eos_ids[1:]] or None}
+            more["stop_token_ids"] = [*self._eos_ids]
+        if self.tokenizer.eos_token_id is None and self._eos_ids:
+            more["end_id"] = self._eos_ids[0]  # the library then takes no stop strings; _Held sees to them
+        elif any(asked.stop):
+            more["stop"] = [text for text in asked.stop if text]
         if prompt.guide is not None and self.guided:
             more["guided_decoding"] = _guide(prompt.guide)
         if prompt.logprobs and self._logprobs:
@@ -183,13 +187,13 @@ class _Held:
     def __init__(self, stop: tuple[str, ...]) -> None:
         self._stop = tuple(text for text in stop if text)
 
-    def certain(self, text: str) -> str:
-        """The part of ``text`` that no stop string can take back."""
+    def certain(self, text: str) -> tuple[str, bool]:
+        """The part of ``text`` that no stop string can take back, and whether one is in it."""
         cut = [at for stop in self._stop if (at := text.find(stop)) >= 0]
         if cut:
-            return text[: min(cut)]
+            return text[: min(cut)], True
         keep = max((size for stop in self._stop for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
-        return text[: len(text) - keep]
+        return text[: len(text) - keep], False
 
 
 def _reason(reason: str | None) -> FinishReason | None:

@@ -1,0 +1,3 @@
+from .._standin.llm import _TrtLLM as LLM
+
+__all__ = ["LLM"]

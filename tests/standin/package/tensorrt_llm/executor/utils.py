@@ -1,0 +1,1 @@
+from .._standin.errors import RequestError  # noqa: F401

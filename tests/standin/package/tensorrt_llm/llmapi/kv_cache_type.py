@@ -1,0 +1,3 @@
+from .._standin.models import export
+
+export(__name__)

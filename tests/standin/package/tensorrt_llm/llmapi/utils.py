@@ -1,0 +1,1 @@
+from .._standin.queues import AsyncQueue  # noqa: F401

@@ -1,0 +1,1 @@
+__version__ = __import__("tensorrt_llm").__version__
