@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,14 @@ import numpy as np
 
 from ..errors import BuildError, EngineError, MemoryNeededError, ModelError, OptionError, missing
 from ..records import EngineInfo
-from . import cache, planner
+from . import cache, child, planner
 from .base import Options, Plan, Progress, check_taken
 from .checkpoint import Checkpoint, with_weights
 from .local import LocalEngine, load_tokenizer
 from .sampling import Logits
 
 QUANTIZATIONS = ("none", "int8", "int4")
+_CONVERTER = "onnxruntime_genai.models.builder"
 # The KV cache is laid out in full when a model is loaded, so a model's own limit (often 128k) is not the default.
 DEFAULT_SEQ_LEN = 8192
 
@@ -59,10 +58,9 @@ def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
     _check_memory(checkpoint)
     quantization = wanted.options["quantization"]
     what = "Converting" if quantization == "none" else f"Converting and quantizing to {quantization}"
-    progress(f"{what}: {checkpoint.name}")
 
     def convert(folder: Path) -> None:
-        _convert(checkpoint.folder, folder, _precision(quantization), progress)
+        _convert(checkpoint.folder, folder, _precision(quantization), f"{what} {checkpoint.name}", progress)
 
     return cache.get(wanted, convert, progress, needed_bytes=2 * _engine_bytes(checkpoint, quantization))
 
@@ -93,37 +91,26 @@ def _precision(quantization: str) -> str:
     return "fp32" if quantization == "none" else quantization
 
 
-def _command(source: Path, target: Path, precision: str) -> list[str]:
-    converter = [sys.executable, "-m", "onnxruntime_genai.models.builder"]
-    return [*converter, "-m", str(source), "-i", str(source), "-o", str(target), "-p", precision, "-e", "cpu"]
+def _arguments(source: Path, target: Path, precision: str) -> list[str]:
+    return ["-m", str(source), "-i", str(source), "-o", str(target), "-p", precision, "-e", "cpu"]
 
 
-def _convert(source: Path, target: Path, precision: str, progress: Progress) -> None:
+def _convert(source: Path, target: Path, precision: str, what: str, progress: Progress) -> None:
     """Run the converter in a process of its own: torch's memory goes back when it ends."""
     scratch = target / ".scratch"
-    command = [*_command(source, target, precision), "-c", str(scratch)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
-    lines: list[str] = []
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=environment
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.append(line)
-                stage = re.match(r"Reading [^\n]{0,80}", line)
-                if stage:
-                    progress(stage.group(0))
-        except BaseException:
-            process.kill()
-            raise
-    code = process.returncode
-    if code:
-        raise _failure(source, code, "".join(lines))
+    arguments = [*_arguments(source, target, precision), "-c", str(scratch)]
+    ended = child.run(_CONVERTER, arguments, what=what, progress=progress, stage=_stage, environment={"HF_HUB_OFFLINE": "1"})
+    if ended.code:
+        raise _failure(source, ended.code, ended.output)
     if scratch.is_dir():
         import shutil
 
         shutil.rmtree(scratch)
+
+
+def _stage(line: str) -> str | None:
+    found = re.match(r"Reading [^\n]{0,80}", line)
+    return found.group(0) if found else None
 
 
 def _failure(source: Path, code: int, output: str) -> BuildError:
@@ -164,7 +151,8 @@ def plan(checkpoint: Checkpoint, options: Options) -> Plan:
         ("key", wanted.digest),
         ("memory", f"{planner.gib(weights + kv_cache)} (weights {planner.gib(weights)}, KV cache {planner.gib(kv_cache)})"),
     )
-    return Plan(title, steps, (shlex.join(_command(checkpoint.folder, wanted.folder, _precision(quantization))),), wanted.digest)
+    by_hand = ["python", "-m", _CONVERTER, *_arguments(checkpoint.folder, wanted.folder, _precision(quantization))]
+    return Plan(title, steps, (shlex.join(by_hand),), wanted.digest)
 
 
 def unusable(stored: cache.Stored) -> str:
