@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import random
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -18,12 +21,20 @@ SCORES = json.loads((FOLDER / "scores.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def evaluate() -> Iterator[ModuleType]:
+def folder() -> Iterator[None]:
     sys.path.insert(0, str(FOLDER))
-    import evaluate
-
-    yield evaluate
+    yield
     sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope="module")
+def evaluate(folder: None) -> ModuleType:
+    return importlib.import_module("evaluate")
+
+
+@pytest.fixture(scope="module")
+def world(folder: None) -> ModuleType:
+    return importlib.import_module("world")
 
 
 def test_the_metrics(evaluate: ModuleType) -> None:
@@ -85,3 +96,52 @@ def test_small_talk_and_what_it_does_not_know(lang: str, hello: str, unknown: st
         "de": "Was ist die Hauptstadt der Mongolei?",
     }
     assert demo.answer(asked[lang], lang=lang).text == unknown
+
+
+def test_no_held_out_sentence_is_trained_on(world: ModuleType) -> None:
+    train, held = world.load_all()
+    taken = world.sayings(held, train)
+    assert len(taken) > 6000
+    quads = importlib.import_module("align").corpus(train, taken)
+    assert len(quads) > 20_000
+    assert not [line.source for _, quad in quads for line in quad.values() if world.bare(line.source) in taken]
+    generator = importlib.import_module("generate").training(random.Random(1))
+    composed = [generator.general.sentence() for _ in range(300)]
+    assert not [line.source for made in composed for line in made.quad.values() if world.bare(line.source) in taken]
+
+
+def test_a_parallel_file_is_read_strictly(world: ModuleType, tmp_path: Path) -> None:
+    parallel = importlib.import_module("parallel")
+    good = "en: From {date} to {date}.\nfr: Du {date} au {date}.\nes: Del {date} al {date}.\nde: Vom {date} bis zum {date}.\n"
+    path = tmp_path / "some.txt"
+    path.write_text(good + "\n" + good, encoding="utf-8")
+    first, _ = parallel.read(path)
+    assert first["de"].slots == {"date", "date_x"}
+    for bad, where in (
+        (good.replace("fr:", "pt:"), "some.txt:2"),
+        (good + "\nen: A", "some.txt:7"),
+        (good.replace("{date} al", "{dato} al"), "some.txt:5"),
+        (good.replace("de: Vom {date} bis", "de: Bis"), "some.txt:5"),
+    ):
+        path.write_text(bad, encoding="utf-8")
+        with pytest.raises(world.WorldError, match=where):
+            parallel.read(path)
+
+
+def test_phrases_are_aligned_and_put_into_other_sentences(world: ModuleType, tmp_path: Path) -> None:
+    np, align = pytest.importorskip("numpy"), importlib.import_module("align")
+    train, held = world.load_all()
+    taken = world.sayings(held, train)
+    quads = align.corpus(train, taken)
+    spans = align.align([quad for _, quad in quads[:1500]])
+    assert all(len(part) > 1500 for part in spans.values())
+    path = tmp_path / "aligned.npz"
+    np.savez(path, corpus=align.digest(quads), **spans)
+    maker = importlib.import_module("values").Maker(random.Random(2), train, "train")
+    fragments = align.Fragments(random.Random(2), train, maker, taken, path)
+    made = [fragments.graft("fr", "en") for _ in range(50)]
+    assert len({text for text, _ in made}) == 50
+    assert all(text and "{" not in text + reply for text, reply in made)
+    np.savez(path, corpus=1, **spans)
+    with pytest.raises(SystemExit, match="another corpus"):
+        align.Fragments(random.Random(2), train, maker, taken, path)

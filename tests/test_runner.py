@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import threading
 import time
@@ -12,7 +13,7 @@ import pytest
 from llm_magics.engines.scripted import ScriptedEngine
 from llm_magics.errors import EngineError, OptionError, TooLongError
 from llm_magics.records import Chunk, Prompt
-from llm_magics.session import Session
+from llm_magics.session import Session, extract_fields
 
 
 class SlowEngine(ScriptedEngine):
@@ -182,8 +183,92 @@ def test_a_seed_is_recorded_when_sampling() -> None:
     assert Session(ScriptedEngine(["x"])).answer("hi").sampling.seed is None
 
 
-def test_a_reply_that_breaks_the_users_schema_is_named() -> None:
-    document = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 3}}}
-    session = Session(ScriptedEngine(['{"n": 2}', '{"n": 5}']))
-    assert session.extract("x", schema=document).notes == ()
-    assert session.extract("x", schema=document).notes == ("not as the schema asks: $.n: 5 is greater than the maximum of 3",)
+DOCUMENT = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 3}}}
+WRONG = "$.n: 5 is greater than the maximum of 3"
+
+
+def test_a_reply_that_breaks_the_users_schema_is_asked_for_once_more() -> None:
+    engine = ScriptedEngine(['{"n": 5}', 'Of course: {"n": 2}'])
+    generation = Session(engine).extract("x", schema=DOCUMENT)
+    assert generation.data == {"n": 2}
+    assert generation.notes == (f"asked again, since the first reply was not as the schema asks: {WRONG}",)
+    assert len(engine.prompts) == 2
+    assert generation.prompt == engine.prompts[1].text
+    assert engine.prompts[1].text.startswith(engine.prompts[0].text + '{"n": 5}\n<user>\n')
+    assert f"- {WRONG}\n" in engine.prompts[1].text
+    assert engine.prompts[1].guide == engine.prompts[0].guide
+    assert generation.timing.asks == 2
+    assert generation.timing.output_tokens == 2 + 4
+    assert generation.timing.input_tokens == sum(engine.count(prompt.text) for prompt in engine.prompts)
+    assert [message.role for message in generation.messages] == ["system", "user", "assistant", "user"]
+
+
+def test_a_second_reply_that_is_no_better_leaves_the_first() -> None:
+    engine = ScriptedEngine(['{"n": 5}', '{"n": 7}'])
+    generation = Session(engine).extract("x", schema=DOCUMENT)
+    assert (generation.data, generation.text) == ({"n": 5}, '{"n": 5}')
+    assert generation.notes == (f"not as the schema asks: {WRONG}", "asked again, without a better reply.")
+    assert generation.prompt == engine.prompts[0].text
+    assert (generation.timing.asks, generation.timing.output_tokens, len(engine.prompts)) == (2, 4, 2)
+
+
+def test_a_correction_that_does_not_fit_is_not_asked_for() -> None:
+    engine = ScriptedEngine(['{"n": 5}'])
+    room = engine.count(Session(engine).extract("x", schema=DOCUMENT).prompt)
+    small = ScriptedEngine(['{"n": 5}'], max_seq_len=room + 3)
+    generation = Session(small).extract("x", schema=DOCUMENT)
+    assert generation.notes[-1] == "there was no room to ask for a correction."
+    assert len(small.prompts) == generation.timing.asks == 1
+
+
+def test_a_reply_that_is_right_is_asked_for_once() -> None:
+    engine = ScriptedEngine(['{"n": 2}'])
+    assert Session(engine).extract("x", schema=DOCUMENT).notes == ()
+    assert len(engine.prompts) == 1
+
+
+def test_a_reply_without_json_is_asked_for_once_more() -> None:
+    engine = ScriptedEngine(["I cannot.", '```json\n{"name": "Velmora"}\n```'])
+    generation = Session(engine).extract("Velmora is here.", {"name": ""})
+    assert generation.data == {"name": "Velmora"}
+    assert "the reply holds no JSON object" in generation.notes[0]
+
+
+def test_what_the_decoder_cannot_keep_to_is_named_before_and_enforced_after() -> None:
+    document = {
+        "type": "object",
+        "properties": {
+            "tags": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+            "day": {"type": "string", "format": "date"},
+        },
+        "required": ["tags"],
+    }
+    engine = ScriptedEngine(['{"tags": ["a", "a"], "day": "2023-02-30"}', '{"tags": ["a", "b"], "day": "2023-02-03"}'])
+    stream = Session(engine).stream("extract", "a b", extract_fields(None, document), {})
+    assert stream.prepared.notes == ("the decoder cannot keep to $.tags: uniqueItems; the reply is checked against it afterwards.",)
+    assert stream.prepared.prompt.guide is not None
+    assert "uniqueItems" not in str(stream.prepared.prompt.guide.json_schema)
+    generation = stream.run()
+    assert generation.data == {"tags": ["a", "b"], "day": datetime.date(2023, 2, 3)}
+    assert "non-unique elements" in generation.notes[1]
+    assert "is not a 'date'" in generation.notes[1]
+
+
+def test_an_interrupt_of_the_correction_keeps_the_first_reply() -> None:
+    class Stopping(ScriptedEngine):
+        def stream(self, prompt: Prompt) -> Iterator[Chunk]:
+            if len(self.prompts) == 1:
+                stream.cancel.set()
+            yield from super().stream(prompt)
+
+    stream = Session(Stopping(['{"n": 5}', '{"n": 2}'])).stream("extract", "x", extract_fields(None, DOCUMENT), {})
+    generation = stream.run()
+    assert (generation.data, generation.finish_reason) == ({"n": 5}, "interrupted")
+
+
+def test_extract_asks_for_probabilities_and_an_answer_does_not() -> None:
+    engine = ScriptedEngine(['{"n": 2}'])
+    session = Session(engine)
+    assert session.extract("x", schema=DOCUMENT).confidence == {}
+    session.answer("x")
+    assert [prompt.logprobs > 0 for prompt in engine.prompts] == [True, False]
