@@ -8,21 +8,21 @@ from typing import Any
 from .arguments import option_names
 
 
-def complete(magics: Any, names: Mapping[str, Any], event: Any) -> list[str]:
-    """Options, languages, models and variables for the line of a magic."""
+def complete(magic: Any, names: Mapping[str, Any], event: Any) -> list[str]:
+    """Options, languages, models, engines and variables for the line of ``magic``."""
     from .engines import ENGINES
     from .prompts import LANGS, languages
 
     words = event.line[: len(event.line) - len(event.symbol)].split()
-    function = getattr(magics, words[0].lstrip("%"), None) if words else None
-    parser = getattr(function, "parser", None)
-    if parser is None:
+    parser = getattr(magic, "parser", None)
+    if parser is None or not words:
         return []
     values: dict[str, list[str]] = {
         "--lang": [*LANGS],
         "--to": [*languages()],
         "--engine": ["auto", *ENGINES],
-        "--quantization": ["none", "int8", "int4"],
+        "--quantization": ["none", "int8", "int4", "fp8"],
+        "--dtype": ["float16", "bfloat16", "float32"],
     }
     if words[-1] in values:
         return values[words[-1]]
@@ -31,4 +31,8 @@ def complete(magics: Any, names: Mapping[str, Any], event: Any) -> list[str]:
         return options
     if words[0].endswith("llm_load"):
         return ["demo", *options]
+    if words[0].endswith("llm_engines"):
+        from .engines import cache
+
+        return [*(stored.name for stored in cache.listed()), "rm", "list"]
     return [*options, *(name for name, value in names.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]

@@ -87,22 +87,31 @@ class Live:
 
 
 class Stages:
-    """The stages of building and loading, one line that changes. Mutable: it knows its line."""
+    """The stages of building and loading: notes that stay, and under them one line that changes. Mutable: it knows its lines."""
 
     def __init__(self, *, notebook: bool) -> None:
         self._notebook = notebook
+        self._notes: list[str] = []
         self._handle: Any = None
 
     def __call__(self, stage: str) -> None:
-        """Say that ``stage`` goes on."""
-        self.say(stage + " …")
+        """Say that ``stage`` goes on; a Note stays."""
+        from .engines.base import Note
+
+        if not isinstance(stage, Note):
+            self.say(stage + " …")
+            return
+        self.say(stage)
+        self._notes.append(stage)
 
     def say(self, text: str) -> None:
         """Put ``text`` in the line's place."""
         if not self._notebook:
             print(text)
             return
-        data = {"text/plain": text, "text/html": f'<div class="llm-magics" role="status">{html.escape(text)}</div>'}
+        lines = [*self._notes, text]
+        shown = "".join(f"<div>{html.escape(line)}</div>" for line in lines)
+        data = {"text/plain": "\n".join(lines), "text/html": f'<div class="llm-magics" role="status">{shown}</div>'}
         if self._handle is None:
             self._handle = display(data, raw=True, display_id=True)
         else:

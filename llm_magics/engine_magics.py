@@ -164,6 +164,22 @@ class EngineMagics(Magics):
     @no_var_expand
     @line_magic
     @magic_arguments()
+    @argument("--no-smoke", action="store_true", help="Leave out the run of one token.")
+    def llm_doctor(self, line: str) -> None:
+        """Check this machine: driver, GPU, packages, pins, signatures, MPI, disk, memory, and a run of one token.
+
+        ::
+
+            %llm_doctor
+            !llm-magics doctor --json    # for a bug report: without tokens, passwords and user names
+        """
+        from . import doctor
+
+        doctor.show(smoke=not parse(self.llm_doctor, line).no_smoke, notebook=self._current.notebook)
+
+    @no_var_expand
+    @line_magic
+    @magic_arguments()
     @argument("action", nargs="?", choices=["list", "rm"], default="list", help="list (default) or rm.")
     @argument("name", nargs="?", help="For rm: the engine's name, as listed.")
     @argument("--yes", action="store_true", help="For rm: do not ask.")

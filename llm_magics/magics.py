@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -308,6 +309,10 @@ def _display_formatter(shell: InteractiveShell) -> Any:
     return shell.display_formatter.ipython_display_formatter
 
 
+def _completed(shell: InteractiveShell, name: str, _: Any, event: Any) -> list[str]:
+    return complete(shell.magics_manager.magics["line"].get(name), shell.user_ns, event)
+
+
 def register(shell: InteractiveShell) -> None:
     """Add the magics to ``shell``; a second call changes nothing."""
     if "LLMMagics" in shell.magics_manager.registry:
@@ -318,7 +323,7 @@ def register(shell: InteractiveShell) -> None:
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):
-            shell.set_hook("complete_command", lambda _, event: complete(magics, shell.user_ns, event), str_key=prefix + name)
+            shell.set_hook("complete_command", functools.partial(_completed, shell, name), str_key=prefix + name)
 
 
 def unregister(shell: InteractiveShell) -> None:

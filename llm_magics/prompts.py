@@ -116,6 +116,7 @@ def fill_body(body: str, namespace: Mapping[str, Any]) -> str:
 
 def _template_values(task: Task, request: Request) -> dict[str, Any]:
     values: dict[str, Any] = {"text": request.text, "lang": request.lang, "today": datetime.date.today().isoformat()}
+    values["many"] = bool(request.fields.get("many"))
     for name in task.fields:
         values[name] = request.fields.get(name)
     if values.get("to") is not None:
@@ -179,6 +180,11 @@ def lead_in(request: Request) -> str:
     if not task.lead_in or request.answer_start is not None or request.format is not None:
         return ""
     return source(request.lang, f"{task.name}_start") + "\n\n"
+
+
+def correction(lang: str, problems: Sequence[str]) -> str:
+    """The turn that tells what is wrong with a reply, and asks for it again."""
+    return _fill(_templates, source(lang, "correction"), {"problems": problems}, "The correction template")
 
 
 def parts(request: Request) -> dict[str, str]:

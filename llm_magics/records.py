@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any, Literal
 
-from . import report
+from . import report, results
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "interrupted"]
@@ -98,13 +99,23 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a runtime's own clock says of a request, in seconds from its arrival there: queued, to the first token, to the last."""
+
+    queue_s: float
+    first_token_s: float
+    last_token_s: float
+
+
+@dataclass(frozen=True)
 class Chunk:
     """A step of a stream. An engine may send chunks with no text: a point at which to cancel it.
 
     ``tokens`` counts the output tokens of this step; ``input_tokens``, ``cached_tokens`` and ``finish_reason``
     are set once, when they are known. ``logprobs`` has an entry for each of the step's tokens where the Prompt asked for
     them, the end-of-text token included (with an empty text). ``grammar`` comes once, alone and first, when the guide is
-    ready: compiled for this request, or found in the engine's cache.
+    ready: compiled for this request, or found in the engine's cache. ``measured`` comes with the last one, from a runtime that
+    has a clock.
     """
 
     text: str = ""
@@ -114,6 +125,7 @@ class Chunk:
     finish_reason: FinishReason | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
     grammar: Literal["compiled", "cached"] | None = None
+    measured: Measured | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,10 @@ class Timing:
     """Durations in seconds, on the wall clock of the kernel; counts in tokens.
 
     ``queue_s`` is the wait for the engine, ``first_token_s`` from then to the first token, ``total_s`` the whole.
+    ``grammar_s`` is what the guide took to be ready, a part of ``first_token_s``; ``grammar_cached`` whether it had been compiled
+    before. ``asks`` is how often the model was asked: 2 where it was asked to correct its reply, and then tokens and durations
+    are those of both replies together, but for ``first_token_s``. ``measured`` is the runtime's own clock beside it, of the
+    first reply, where there is one.
     """
 
     queue_s: float
@@ -129,6 +145,10 @@ class Timing:
     input_tokens: int
     cached_tokens: int | None
     output_tokens: int
+    grammar_s: float | None = None
+    grammar_cached: bool = False
+    asks: int = 1
+    measured: Measured | None = None
 
     @property
     def tokens_per_s(self) -> float | None:
@@ -147,12 +167,35 @@ class Timing:
 
 @dataclass(frozen=True)
 class Span:
-    """Where a value stands in the source: ``text[start:end]``, in characters. ``status``: exact, normalised, absent."""
+    """Where a value stands in the source: ``text[start:end]``, in characters; ``field`` is the value's path.
+
+    ``status`` is exact, normalised (other case, accents, spaces, figures, a date in words), fuzzy (a few characters differ) or absent,
+    which has the empty span (0, 0). ``score`` is how alike the two are, 1 but for fuzzy and absent. ``others`` are further places that
+    match as well, where the value stands more than once.
+    """
 
     field: str
     start: int
     end: int
     status: str
+    score: float = 1.0
+    others: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """How sure the model was of one value: the probability that it gave to exactly this text.
+
+    ``calibrated`` says that ``probability`` was mapped to how often such values are right; ``raw`` is the model's own. ``runner_up``
+    is the likeliest other value where the field is a choice or a boolean, or None (the text does not say) where it is not,
+    and ``runner_up_probability`` the model's own for it; that is None where no other value was among the likeliest.
+    """
+
+    probability: float
+    raw: float
+    calibrated: bool = False
+    runner_up: Any = None
+    runner_up_probability: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +218,10 @@ class Generation:
     ``text`` is the answer (with the answer start that the caller gave, without a task's own lead-in), ``data`` the
     typed values of extract or the label of classify, ``prompt`` the exact string sent, ``notes`` what the reader should
     know of how it was made.
+
+    By the path of a value (``name``, ``maker.city``, ``lines[0].qty``; ``[2].name`` in a list of records): ``spans`` where it stands in
+    the text, ``confidence`` how sure the model was (without an entry where the engine cannot tell), ``dropped`` what the model gave
+    and ``data`` has not, since it was ungrounded or not as the schema asks. ``schema`` is what was asked for.
     """
 
     text: str
@@ -190,6 +237,9 @@ class Generation:
     data: Any = None
     spans: tuple[Span, ...] = ()
     notes: tuple[str, ...] = ()
+    schema: Any = None
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
+    dropped: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def input_tokens(self) -> int:
@@ -200,6 +250,26 @@ class Generation:
     def output_tokens(self) -> int:
         """Tokens generated."""
         return self.timing.output_tokens
+
+    def to_object(self) -> Any:
+        """``data`` as an instance of the dataclass or pydantic model that was given as the schema (a list of them for many records)."""
+        return self.data if self.schema is None else self.schema.build(self.data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the result as plain JSON values: the data, and for each value its type, confidence, status and place."""
+        return results.as_dict(self)
+
+    def to_frame(self, by: results.Rows = "record") -> Any:
+        """A pandas DataFrame: a row for each record, or (``by="field"``) for each value with its confidence and place."""
+        return results.frame(self, by)
+
+    def to_jsonl(self, path: str | PathLike[str]) -> None:
+        """Append ``to_dict()`` to a file, as one line."""
+        results.append_line(self, path)
+
+    def to_html(self, path: str | PathLike[str]) -> None:
+        """Write the report as a page of its own, to be opened without a kernel."""
+        results.write_page(self, path)
 
     def __repr__(self) -> str:
         return report.plain(self)

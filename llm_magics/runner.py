@@ -9,15 +9,19 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from . import grounding, prompts
-from . import schema as schemas
+from . import confidence, examples, prompts
+from .answers import Answer, Answered, RecordAnswer, answer_of
 from .engines.base import Engine
 from .errors import OptionError, TooLongError
-from .records import FinishReason, Generation, Guide, Message, Prompt, Request, Timing
+from .records import Chunk, FinishReason, Generation, Measured, Message, Prompt, Request, Timing, TokenLogprob
+from .schema import Schema
 from .tasks import find
+
+# Compiling a grammar in less than this is not worth a word.
+_NOTICED_S = 0.02
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +32,7 @@ class Prepared:
     messages: tuple[Message, ...]
     prompt: Prompt
     answer_start: str
-    read: Callable[[str], Any]
-    check: Callable[[Any], list[str]]
+    answer: Answer
     notes: tuple[str, ...] = ()
 
 
@@ -43,37 +46,23 @@ def prepare(engine: Engine, request: Request) -> Prepared:
     sampling = request.sampling
     if sampling.seed is None and sampling.temperature > 0:
         sampling = dataclasses.replace(sampling, seed=secrets.randbelow(2**31))
-    guide, read, check = _reading(task.answer, request)
-    request, notes = _fitted(engine, _with_hints(request))
-    messages = prompts.messages(request)
-    lead_in = prompts.lead_in(request)
-    text = engine.render(messages, lead_in or request.answer_start or "")
-    return Prepared(request, messages, Prompt(text, sampling, guide), lead_in or request.answer_start or "", read, check, notes)
+    shown, notes = _fitted(engine, _as_shown(request))
+    answer = answer_of(task.answer, dataclasses.replace(shown, fields=request.fields))
+    messages = prompts.messages(shown)
+    start = prompts.lead_in(shown) or shown.answer_start or ""
+    prompt = Prompt(engine.render(messages, start), sampling, answer.guide, answer.logprobs)
+    return Prepared(shown, messages, prompt, start, answer, (*notes, *answer.notes))
 
 
-def _reading(answer: str, request: Request) -> tuple[Guide | None, Callable[[str], Any], Callable[[Any], list[str]]]:
-    """What the decoder is held to, how the reply becomes ``data``, and what may still be wrong with that."""
-    if answer == "label":
-        labels = tuple(request.fields.get("labels") or ())
-        if labels:
-            return Guide(choices=labels), schemas.parse_choice(labels), _fine
-    if answer == "json":
-        schema = request.fields.get("entities")
-        if schema is not None:
-            return Guide(json_schema=schema.json_schema), schema.parse, schema.problems
-    return None, lambda reply: None, _fine
-
-
-def _fine(_: Any) -> list[str]:
-    return []
-
-
-def _with_hints(request: Request) -> Request:
-    """The template sees an extraction's entities as ``{key: hint}``."""
+def _as_shown(request: Request) -> Request:
+    """The request as the template sees it: entities as ``{key: hint}``, examples as earlier turns."""
     schema = request.fields.get("entities")
-    if not isinstance(schema, schemas.Schema):
+    if not isinstance(schema, Schema):
         return request
-    return dataclasses.replace(request, fields={**request.fields, "entities": schema.hints})
+    shown = dataclasses.replace(request, fields={**request.fields, "entities": schema.hints, "many": schema.many})
+    turns = examples.turns(request.fields.get("examples") or (), shown)
+    told = request.history[: len(turns)] == turns  # by an earlier turn of the same conversation
+    return dataclasses.replace(shown, history=request.history if told else (*turns, *request.history))
 
 
 def _rendered_tokens(engine: Engine, request: Request) -> int:
@@ -151,8 +140,43 @@ def interrupts_set(event: threading.Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, previous)
 
 
+@dataclasses.dataclass
+class _Reply:
+    """What came of one prompt. Mutable: it collects."""
+
+    started: float
+    text: str = ""
+    tokens: list[TokenLogprob] = dataclasses.field(default_factory=list)
+    first_s: float | None = None
+    grammar_s: float | None = None
+    grammar_cached: bool = False
+    input_tokens: int = 0
+    cached_tokens: int | None = None
+    output_tokens: int = 0
+    measured: Measured | None = None
+    reason: FinishReason = "interrupted"
+
+    def add(self, chunk: Chunk) -> None:
+        """Take one chunk, at the moment it came."""
+        now = time.perf_counter() - self.started
+        if chunk.grammar:
+            self.grammar_s, self.grammar_cached = now, chunk.grammar == "cached"
+        if chunk.tokens and self.first_s is None:
+            self.first_s = now
+        self.input_tokens = self.input_tokens if chunk.input_tokens is None else chunk.input_tokens
+        self.cached_tokens = self.cached_tokens if chunk.cached_tokens is None else chunk.cached_tokens
+        self.measured = chunk.measured or self.measured
+        self.output_tokens += chunk.tokens
+        self.tokens += chunk.logprobs
+        self.text += chunk.text
+        self.reason = chunk.finish_reason or self.reason
+
+
 class Stream:
     """One run: iterate it for the pieces of text as they come; ``generation`` is complete at the end.
+
+    Where a reply is not as its schema asks, the model is told so and asked once more; the pieces of that reply come after a
+    line feed, and the better of the two is kept.
 
     Mutable: it collects what comes. Setting ``cancel`` ends the run at the next chunk and keeps what came.
     """
@@ -169,39 +193,15 @@ class Stream:
         submitted = time.perf_counter()
         with self._lock:
             started = time.perf_counter()
-            first: float | None = None
-            pieces: list[str] = []
-            output_tokens, cached = 0, None
-            reason: FinishReason = "interrupted"
-            chunks = self._engine.stream(self.prepared.prompt)
-            try:
-                for chunk in chunks:
-                    self.input_tokens = self.input_tokens if chunk.input_tokens is None else chunk.input_tokens
-                    cached = cached if chunk.cached_tokens is None else chunk.cached_tokens
-                    if chunk.tokens and first is None:
-                        first = time.perf_counter() - started
-                    output_tokens += chunk.tokens
-                    if chunk.text:
-                        pieces.append(chunk.text)
-                        yield chunk.text
-                    if chunk.finish_reason:
-                        reason = chunk.finish_reason
-                    elif self.cancel.is_set():
-                        break
-            finally:
-                close = getattr(chunks, "close", None)
-                if close:
-                    close()
+            prepared, replies = self.prepared, [_Reply(started)]
+            yield from self._ask(prepared.prompt, replies[0])
+            answered = self._read(prepared, replies[0])
+            notes = answered.notes
+            if replies[0].reason == "stop" and answered.problems:
+                prepared, answered, notes = yield from self._asked_again(answered, replies)
             ended = time.perf_counter()
-        timing = Timing(
-            queue_s=started - submitted,
-            first_token_s=first,
-            total_s=ended - submitted,
-            input_tokens=self.input_tokens or 0,
-            cached_tokens=cached,
-            output_tokens=output_tokens,
-        )
-        self.generation = self._ended("".join(pieces), timing, reason)
+        timing = _timing(replies, queue_s=started - submitted, total_s=ended - submitted)
+        self.generation = self._ended(prepared, answered, replies, timing, notes)
 
     def run(self) -> Generation:
         """Iterate to the end, interrupts included."""
@@ -211,22 +211,88 @@ class Stream:
         assert self.generation is not None
         return self.generation
 
-    def _ended(self, reply: str, timing: Timing, reason: FinishReason) -> Generation:
-        prepared = self.prepared
-        data = prepared.read(reply)
-        problems = prepared.check(data) if reason == "stop" else []
+    def _ask(self, prompt: Prompt, reply: _Reply) -> Iterator[str]:
+        chunks = self._engine.stream(prompt)
+        try:
+            for chunk in chunks:
+                reply.add(chunk)
+                self.input_tokens = reply.input_tokens if chunk.input_tokens is not None else self.input_tokens
+                if chunk.text:
+                    yield chunk.text
+                if not chunk.finish_reason and self.cancel.is_set():
+                    break
+        finally:
+            close = getattr(chunks, "close", None)
+            if close:
+                close()
+
+    def _read(self, prepared: Prepared, reply: _Reply) -> Answered:
+        return prepared.answer.read(reply.text, reply.tokens, confidence.calibration(self._engine.info))
+
+    def _asked_again(self, first: Answered, replies: list[_Reply]) -> Generator[str, None, tuple[Prepared, Answered, tuple[str, ...]]]:
+        """Ask once more, the problems told; the better reply is the last of ``replies`` that is kept, and comes with its prompt."""
+        wrong = tuple(f"not as the schema asks: {problem}" for problem in first.problems)
+        again = _correction(self._engine, self.prepared, replies[0].text, first.problems)
+        if again is None:
+            return self.prepared, first, (*wrong, "there was no room to ask for a correction.")
+        replies.append(_Reply(time.perf_counter()))
+        yield "\n"
+        yield from self._ask(again.prompt, replies[1])
+        second = self._read(again, replies[1])
+        asked = f"asked again, since the first reply was not as the schema asks: {'; '.join(first.problems)}"
+        if replies[1].reason != "stop" or len(second.problems) >= len(first.problems):
+            replies.reverse()  # the first stands
+            return self.prepared, first, (*wrong, "asked again, without a better reply.")
+        return again, second, (asked, *(f"not as the schema asks: {problem}" for problem in second.problems))
+
+    def _ended(self, prepared: Prepared, answered: Answered, replies: list[_Reply], timing: Timing, notes: tuple[str, ...]) -> Generation:
+        kept = replies[-1]
+        schema = self.prepared.answer.schema if isinstance(self.prepared.answer, RecordAnswer) else None
+        slow = timing.grammar_s is not None and timing.grammar_s > _NOTICED_S and not timing.grammar_cached
+        compiled = (f"the grammar was compiled in {(timing.grammar_s or 0) * 1000:.0f} ms, and is kept.",) if slow else ()
         return Generation(
-            text=(prepared.request.answer_start or "") + reply,
+            text=(prepared.request.answer_start or "") + kept.text,
             prompt=prepared.prompt.text,
             messages=prepared.messages,
             timing=timing,
-            finish_reason=reason,
+            finish_reason="interrupted" if self.cancel.is_set() and replies[0].reason == "interrupted" else kept.reason,
             engine=self._engine.info,
             request=prepared.request,
             sampling=prepared.prompt.sampling,
             run_id=uuid.uuid4().hex[:12],
             answer_start=prepared.answer_start,
-            data=data,
-            spans=grounding.ground(data, prepared.request.text) if isinstance(data, dict) else (),
-            notes=(*prepared.notes, *(f"not as the schema asks: {problem}" for problem in problems)),
+            data=answered.data,
+            spans=answered.spans,
+            notes=(*prepared.notes, *notes, *compiled),
+            schema=schema,
+            confidence=answered.confidence,
+            dropped=answered.dropped,
         )
+
+
+def _timing(replies: Sequence[_Reply], *, queue_s: float, total_s: float) -> Timing:
+    asked = sorted(replies, key=lambda reply: reply.started)
+    cached = [reply.cached_tokens for reply in asked if reply.cached_tokens is not None]
+    return Timing(
+        queue_s=queue_s,
+        first_token_s=asked[0].first_s,
+        total_s=total_s,
+        input_tokens=sum(reply.input_tokens for reply in asked),
+        cached_tokens=sum(cached) if cached else None,
+        output_tokens=sum(reply.output_tokens for reply in asked),
+        grammar_s=asked[0].grammar_s,
+        grammar_cached=asked[0].grammar_cached,
+        asks=len(asked),
+        measured=asked[0].measured,
+    )
+
+
+def _correction(engine: Engine, prepared: Prepared, reply: str, problems: Sequence[str]) -> Prepared | None:
+    """The same request with the reply and its problems as further turns; None when that does not fit the engine."""
+    told = prompts.correction(prepared.request.lang, problems)
+    messages = (*prepared.messages, Message("assistant", reply), Message("user", told))
+    text = engine.render(messages, prepared.answer_start)
+    room = min(engine.info.max_seq_len - 1, engine.info.max_input_len or engine.info.max_seq_len)
+    if engine.count(text) > room:
+        return None
+    return dataclasses.replace(prepared, messages=messages, prompt=dataclasses.replace(prepared.prompt, text=text))

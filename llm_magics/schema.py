@@ -1,29 +1,27 @@
-"""Entities with hints -> JSON Schema -> typed values.
+"""The one schema that all ways of asking become: fields with types, nested, and the JSON Schema that they make.
 
 A hint is free text for the model; a mark in brackets anywhere in it decides the type of the value:
 
-- ``(bool)``, ``(int)``, ``(float)``, ``(date)``, ``(str)``; no mark means ``(str)``
+- ``(bool)``, ``(int)``, ``(float)``, ``(date)``, ``(quantity)``, ``(str)``; no mark means ``(str)``
 - ``(a|b|c)`` or ``(one of a, b, c)``: one of these words
 - ``(list of)`` before or with any of them, as in ``the (list of) languages``, ``(list of languages)`` or ``(list of int) lap times``
 
-Every value may be ``null``, which becomes None: the text does not say.
+Every value may be ``null``, which becomes None: the text does not say. ``notation`` has the other ways to write a schema.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from . import replies, values
 from .errors import SchemaError
 
-Type = Literal["str", "bool", "int", "float", "date", "choice"]
+Type = Literal["str", "bool", "int", "float", "date", "datetime", "choice", "quantity", "object", "any"]
 
-_WORDS: dict[str, Type] = {
+WORDS: dict[str, Type] = {
     "str": "str",
     "string": "str",
     "text": "str",
@@ -34,90 +32,167 @@ _WORDS: dict[str, Type] = {
     "float": "float",
     "number": "float",
     "date": "date",
+    "datetime": "datetime",
+    "quantity": "quantity",
 }
 _LIST = re.compile(r"(?:list of|list|liste de|liste von|liste|lista de|lista)\b\s*", re.IGNORECASE)
+_AROUND = " \t\r\n.,:;!\"'`*"
 _MARK = re.compile(r"\(([^()]*)\)")
-# An ISO date, whole or cut to the month or the year.
+# An ISO date, whole or cut to the month or the year; and one with a time.
 _DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
+_DATETIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-][0-9]{2}:[0-9]{2})?$"
+_JSON_TYPES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number", "quantity": "string"}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One value asked for: its key, the user's hint, and the type that the hint's mark gives."""
+    """One value asked for: its key, the hint as the model sees it, and its type.
+
+    ``many`` makes it a list of that type; ``fields`` are those of an object; ``required`` takes None away.
+    """
 
     key: str
     hint: str
     type: Type = "str"
     many: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
+    fields: tuple[Field, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    pattern: str = ""
+    min_items: int | None = None
+    max_items: int | None = None
+    required: bool = False
 
     @property
     def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the value; null is always allowed."""
-        single: dict[str, Any]
+        """JSON Schema of the value; null is allowed unless the field is required."""
+        whole = {"type": "array", "items": self._single, **_kept(minItems=self.min_items, maxItems=self.max_items)}
+        wanted = whole if self.many else self._single
+        return wanted if self.required or not wanted else {"anyOf": [wanted, {"type": "null"}]}
+
+    @property
+    def _single(self) -> dict[str, Any]:
         if self.type == "choice":
-            single = {"enum": [*self.choices]}
-        elif self.type == "date":
-            single = {"type": "string", "pattern": _DATE}
-        else:
-            single = {"type": {"str": "string", "bool": "boolean", "int": "integer", "float": "number"}[self.type]}
-        return {"anyOf": [{"type": "array", "items": single} if self.many else single, {"type": "null"}]}
+            return {"enum": [*self.choices]}
+        if self.type in ("date", "datetime"):
+            return {"type": "string", "pattern": _DATE if self.type == "date" else _DATETIME}
+        if self.type == "object":
+            return object_schema(self.fields)
+        if self.type == "any":
+            return {}
+        limits = _kept(minimum=self.minimum, maximum=self.maximum, pattern=self.pattern or None)
+        return {"type": _JSON_TYPES[self.type], **limits}
 
-    def typed(self, value: Any) -> Any:
-        """The Python value of a JSON ``value``."""
-        if value is None:
-            return None
-        if self.many:
-            return [self._single(item) for item in value] or None
-        return self._single(value)
 
-    def _single(self, value: Any) -> Any:
-        if self.type == "float":
-            return float(value)
-        if self.type == "date" and len(value) == 10:
-            try:
-                return datetime.date.fromisoformat(value)
-            except ValueError:  # 30 February: what the model wrote is kept
-                return value
-        return value
+def _kept(**limits: Any) -> dict[str, Any]:
+    return {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def object_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
+    """JSON Schema of an object with exactly these fields."""
+    properties = {field.key: field.json_schema for field in fields}
+    return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a reply says. ``problems`` is empty when it is as the schema asks; ``dropped`` are values that could not stay, by path."""
+
+    data: Any
+    node: replies.Node | None
+    problems: tuple[str, ...] = ()
+    dropped: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Schema:
-    """What extract asks for. ``fields`` is empty where the user gave a JSON Schema of their own."""
+    """What extract asks for. ``many`` asks for a list of such records.
+
+    ``json_schema`` is that of one record. ``own`` is true where it is the user's own document: then replies are validated
+    against it, and ``fields`` only tell its structure and dates. ``made_from`` is the class that was given, if one was.
+    """
 
     json_schema: Mapping[str, Any]
     hints: Mapping[str, str]
     fields: tuple[Field, ...] = ()
+    many: bool = False
+    own: bool = False
+    made_from: type | None = None
 
-    def parse(self, text: str) -> dict[str, Any]:
+    @property
+    def reply_schema(self) -> Mapping[str, Any]:
+        """JSON Schema of the whole reply."""
+        if not self.many:
+            return self.json_schema
+        definitions = {name: self.json_schema[name] for name in ("$defs", "definitions") if name in self.json_schema}
+        return {"type": "array", "items": self.json_schema, **definitions}
+
+    def parse(self, text: str) -> Any:
         """The typed values in a reply. A reply that was cut gives its whole values; the rest is None."""
-        values = _whole_members(text)
-        if not self.fields:
-            return {key: values.get(key) for key in self.hints} | values
-        return {field.key: field.typed(values.get(field.key)) for field in self.fields}
+        return self.read(text).data
 
-    def problems(self, data: Mapping[str, Any]) -> list[str]:
-        """Where ``data`` breaks the user's own JSON Schema; empty when it is valid."""
-        if self.fields:
+    def read(self, text: str, lang: str = "en") -> Reading:
+        """The typed values in a reply, and all that is wrong with them. ``lang`` decides how numbers and dates in words are read."""
+        node = replies.find(text, "[") if self.many else replies.find(text)
+        if self.many and (node is None or (node.value and not any(isinstance(each, dict) for each in node.value))):
+            node = replies.find(text) or node  # one record in place of a list of them
+        found = values.Findings(lang)
+        if node is None:
+            found.problems.append("the reply holds no JSON " + ("array" if self.many else "object"))
+        raw = node.value if node else ([] if self.many else {})
+        if self.own:
+            found.problems += self.problems(raw)
+        records = raw if isinstance(raw, list) else [raw]
+        if self.many:
+            whole = [(at, each) for at, each in enumerate(records) if isinstance(each, dict)]
+            data: Any = [self._record(each, f"[{at}]", found) for at, each in whole]
+        else:
+            data = self._record(raw if isinstance(raw, dict) else {}, "", found)
+        return Reading(data, node, tuple(found.problems), found.dropped)
+
+    def _record(self, raw: Mapping[str, Any], path: str, found: values.Findings) -> dict[str, Any]:
+        if not self.own:
+            return values.record(self.fields, raw, path, found)
+        return values.dated(self.fields, raw, found.lang)
+
+    def problems(self, data: Any) -> list[str]:
+        """Where JSON ``data`` breaks the user's own JSON Schema; empty when it is valid."""
+        if not self.own:
             return []
         import jsonschema  # slow to import where JupyterLab's extras are installed, and seldom needed
 
-        validator = jsonschema.validators.validator_for(self.json_schema)(self.json_schema)
-        return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(data)]
+        kind = jsonschema.validators.validator_for(self.reply_schema)
+        validator = kind(self.reply_schema, format_checker=kind.FORMAT_CHECKER)
+        try:
+            return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(data)]
+        except Exception as exc:  # noqa: BLE001 - a reference that leads nowhere, or a pattern that is no regular expression of Python's
+            return [f"$: cannot be checked: {type(exc).__name__}"]
+
+    def build(self, data: Any) -> Any:
+        """``data`` as instances of the class that the schema was made from; unchanged without one."""
+        if self.made_from is None:
+            return data
+        from .notation import instance
+
+        return [instance(self.made_from, each) for each in data] if self.many else instance(self.made_from, data)
 
 
-def _whole_members(text: str) -> dict[str, Any]:
-    """The members of a JSON object that are complete in ``text``."""
-    whole = text[max(text.find("{"), 0) :].rstrip()
-    # A cut inside a string or a nested value leaves something open, which one brace does not close.
-    ends = [len(whole), *(match.start() for match in reversed(list(re.finditer(",", whole))))]
-    for end in ends:
-        for closing in ("", "}"):
-            with contextlib.suppress(ValueError):
-                value = json.loads(whole[:end] + closing)
-                return value if isinstance(value, dict) else {}
-    return {}
+def from_fields(fields: tuple[Field, ...], made_from: type | None = None) -> Schema:
+    """The Schema of a record of these fields."""
+    if not fields:
+        raise SchemaError("The schema has no fields.", "Write one or more, such as 'name, price float'.")
+    seen: set[str] = set()
+    for each in fields:
+        if each.key in seen:
+            raise SchemaError(f"The field {each.key!r} is there twice.", "Give each field a name of its own.")
+        seen.add(each.key)
+    return Schema(object_schema(fields), {each.key: each.hint for each in fields}, fields, made_from=made_from)
+
+
+def records(schema: Schema) -> Schema:
+    """The same, asked for as a list of records."""
+    return replace(schema, many=True)
 
 
 def _mark(content: str) -> tuple[Type | None, bool, tuple[str, ...]]:
@@ -128,8 +203,8 @@ def _mark(content: str) -> tuple[Type | None, bool, tuple[str, ...]]:
         rest = rest[listed.end() :].strip()
         if not rest:
             return None, True, ()
-    if rest.lower() in _WORDS:
-        return _WORDS[rest.lower()], bool(listed), ()
+    if rest.lower() in WORDS:
+        return WORDS[rest.lower()], bool(listed), ()
     if rest.lower().startswith("one of "):
         return "choice", bool(listed), tuple(part.strip() for part in rest[7:].split(",") if part.strip())
     if "|" in rest:
@@ -150,36 +225,27 @@ def parse_hint(key: str, hint: str) -> Field:
     return Field(key, hint, kind, many, choices)
 
 
-def from_entities(entities: Mapping[str, str]) -> Schema:
-    """The Schema of ``{key: hint}``; a hint may be empty."""
+def from_entities(entities: Mapping[str, Any]) -> Schema:
+    """The Schema of ``{key: hint}``; a hint may be empty, or a Python type, a dict of further hints, or a list of one dict."""
     if not isinstance(entities, Mapping) or not entities:
         raise SchemaError(f"Entities must be a mapping of names to hints, got {entities!r}.", "Write {'name': 'the company name'}.")
-    fields = []
-    for key, hint in entities.items():
-        if not isinstance(key, str) or not key.strip():
-            raise SchemaError(f"An entity needs a name, got {key!r}.", "Write 'name: hint'.")
-        if not isinstance(hint, (str, type(None))):
-            raise SchemaError(f"The hint of {key!r} must be text, got {hint!r}.", "Write what the value is, in a few words.")
-        fields.append(parse_hint(key, hint or ""))
-    properties = {field.key: field.json_schema for field in fields}
-    document = {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
-    return Schema(document, {field.key: field.hint for field in fields}, tuple(fields))
+    from .notation import field_of
+
+    return from_fields(tuple(field_of(key, hint) for key, hint in entities.items()))
 
 
 def from_json_schema(document: Mapping[str, Any]) -> Schema:
-    """The Schema of a user's own JSON Schema, which must describe an object."""
-    if not isinstance(document, Mapping) or not isinstance(document.get("properties"), Mapping) or not document["properties"]:
+    """The Schema of a user's own JSON Schema: an object with properties, or an array of such."""
+    from .notation import json_fields, resolved
+
+    root = resolved(document, document) if isinstance(document, Mapping) else {}
+    if root.get("type") == "array" and isinstance(root.get("items"), Mapping):
+        definitions = {name: document[name] for name in ("$defs", "definitions") if name in document}
+        return records(from_json_schema({**root["items"], **definitions}))
+    if not isinstance(root.get("properties"), Mapping) or not root["properties"]:
         raise SchemaError("The JSON Schema must describe an object with properties.", 'Write {"type": "object", "properties": {...}}.')
-    return Schema(document, {key: _described(value) for key, value in document["properties"].items()})
-
-
-def _described(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return ""
-    kind = "|".join(map(str, value["enum"])) if "enum" in value else value.get("type", "")
-    if kind in ("object", "array"):
-        kind = json.dumps({key: value[key] for key in ("type", "properties", "items") if key in value}, ensure_ascii=False)
-    return " ".join(part for part in (f"({kind})" if kind else "", str(value.get("description", ""))) if part)
+    fields = json_fields(root, document)
+    return Schema(document, {field.key: field.hint for field in fields}, fields, own=True)
 
 
 def parse_entity(option: str) -> tuple[str, str]:
@@ -191,5 +257,10 @@ def parse_entity(option: str) -> tuple[str, str]:
 
 
 def parse_choice(labels: tuple[str, ...]) -> Callable[[str], str | None]:
-    """How a classify reply is read: the label that it is, else None."""
-    return lambda reply: reply.strip() if reply.strip() in labels else None
+    """How a classify reply is read: the label that it is, else None. Case and what stands around it do not count."""
+    bare = {label.strip(_AROUND).casefold(): label for label in labels}
+
+    def read(reply: str) -> str | None:
+        return reply.strip() if reply.strip() in labels else bare.get(reply.strip(_AROUND).casefold())
+
+    return read

@@ -9,10 +9,11 @@ from typing import Any, TypedDict
 
 from typing_extensions import Self, Unpack
 
-from . import engines, prompts
+from . import engines, notation, prompts
 from . import schema as schemas
 from .engines.base import Engine, Options, Progress
 from .errors import OptionError, unknown
+from .examples import checked
 from .records import Generation, Message, Request, Sampling
 from .runner import Stream, prepare
 from .tasks import find
@@ -148,13 +149,24 @@ class Session:
     def extract(
         self,
         text: str,
-        entities: Mapping[str, str] | None = None,
+        entities: Mapping[str, Any] | None = None,
         *,
-        schema: Mapping[str, Any] | None = None,
+        schema: Any = None,
+        many: bool = False,
+        copy: bool = False,
+        grounded: bool = False,
+        examples: Iterable[Any] = (),
         **options: Unpack[CallOptions],
     ) -> Generation:
-        """Typed values in ``.data``, by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or a JSON Schema."""
-        return self.run("extract", text, {"entities": extraction(entities, schema)}, options)
+        """Typed values in ``.data``; what the text does not say is None.
+
+        What to find is said by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or by ``schema``: a line such as
+        ``'name, price float'`` (``llm_magics.notation`` has its grammar), a JSON Schema, a dataclass, a TypedDict or a pydantic model.
+        ``many`` finds any number of such records, as a list. ``copy`` holds free texts to pieces of ``text``; ``grounded`` drops
+        values that are nowhere in it. ``examples`` are ``(text, data)`` pairs that show the model what is wanted.
+        """
+        fields = extract_fields(entities, schema, many=many, copy=copy, grounded=grounded, examples=examples)
+        return self.run("extract", text, fields, options)
 
     def run(self, task: str, text: str, fields: Mapping[str, Any], options: CallOptions) -> Generation:
         """Run any task to its end."""
@@ -184,11 +196,26 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return kept
 
 
-def extraction(entities: Mapping[str, str] | None, schema: Mapping[str, Any] | None) -> schemas.Schema:
+def extraction(entities: Mapping[str, Any] | None, schema: Any, *, many: bool = False) -> schemas.Schema:
     """The Schema of an extract call, from exactly one of the two ways to give it."""
     if (entities is None) == (schema is None):
         raise OptionError("extract needs entities or a schema, and not both.", "Pass -e 'name: hint', --entities VAR or --schema VAR.")
-    return schemas.from_json_schema(schema) if schema is not None else schemas.from_entities(entities or {})
+    made = notation.schema_of(schema) if schema is not None else schemas.from_entities(entities or {})
+    return schemas.records(made) if many else made
+
+
+def extract_fields(
+    entities: Mapping[str, Any] | None,
+    schema: Any,
+    *,
+    many: bool = False,
+    copy: bool = False,
+    grounded: bool = False,
+    examples: Iterable[Any] = (),
+) -> dict[str, Any]:
+    """The fields of an extract Request, from what ``Session.extract`` takes; InputError for what cannot be used."""
+    made = extraction(entities, schema, many=many)
+    return {"entities": made, "copy": copy, "grounded": grounded, "examples": checked(examples, made) if examples else ()}
 
 
 def _silent(stage: str) -> None:

@@ -268,6 +268,7 @@ def test_a_pydantic_model_is_a_schema_and_comes_back_as_its_instance() -> None:
     assert made.build(data) == Order(buyer="B", day=datetime.date(2024, 3, 12), parts=[Part(item="x", qty=2)])
     with pytest.raises(SchemaError, match="does not take"):
         made.build({"buyer": None, "day": None, "parts": []})
+    assert made.hints["parts"] == "(list of) {item: (string), qty: (integer)}"
     assert notation.schema_of(list[Order]).many
 
 
@@ -302,6 +303,8 @@ def test_a_list_of_a_schema_asks_for_many() -> None:
     assert made.parse('[{"name": "a", "qty": 1}, {"name": "b", "q') == [{"name": "a", "qty": 1}]
     assert made.parse('{"name": "a", "qty": 1}') == [{"name": "a", "qty": 1}]
     assert made.parse("none") == []
+    tagged = notation.schema_of(["name, tags list"])
+    assert tagged.parse('{"name": "a", "tags": ["x"]}') == [{"name": "a", "tags": ["x"]}]
 
 
 # JSON Schema.
@@ -325,6 +328,9 @@ INVOICE = {
 
 def test_a_json_schema_is_followed_into_its_references() -> None:
     made = schema.from_json_schema(INVOICE)
+    assert made.hints["seller"] == "{name: (string), since: (string)}"
+    assert made.hints["lines"] == "(list of) {qty: (integer)}"
+    assert made.hints["state"] == "(open|closed)"
     types = {field.key: (field.type, field.many) for field in made.fields}
     assert types == {
         "seller": ("object", False), "buyer": ("object", False), "lines": ("object", True), "paid": ("bool", False),
@@ -438,3 +444,18 @@ def test_dates(text: str, lang: str, expected: str | None) -> None:
 )  # fmt: skip
 def test_quantities(text: str, lang: str, value: float | None, unit: str) -> None:
     assert quantities.read(text, lang) == Quantity(value, unit, text)
+
+
+@pytest.mark.parametrize(
+    ("reply", "label"),
+    [
+        ("praise", "praise"),
+        (" Praise.\n", "praise"),
+        ("**complaint**", "complaint"),
+        ('"praise"', "praise"),
+        ("no praise", None),
+        ("", None),
+    ],
+)
+def test_a_label_is_read_from_engines_that_are_not_held_to_it(reply: str, label: str | None) -> None:
+    assert schema.parse_choice(("praise", "complaint"))(reply) == label

@@ -534,6 +534,10 @@ def test_it_streams_and_counts(machine: Machine) -> None:
         assert stream.generation.finish_reason == "stop"
         assert stream.generation.output_tokens > 4
         assert stream.generation.timing.cached_tokens is not None
+        measured = stream.generation.timing.measured
+        assert measured is not None
+        assert 0 <= measured.queue_s <= measured.first_token_s <= measured.last_token_s <= stream.generation.timing.total_s
+        assert "by the runtime's clock" in repr(stream.generation)
 
 
 def test_sampling_in_the_words_of_the_library(machine: Machine) -> None:

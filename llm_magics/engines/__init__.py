@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import unknown
-from .base import Engine, Options, Plan, Progress
+from .base import Engine, Note, Options, Plan, Progress
 from .checkpoint import DEMO, Checkpoint, resolve
 from .inventory import Stored
 
@@ -42,7 +42,7 @@ def build(model: str, engine: str, options: Options, progress: Progress) -> Buil
     except UnsupportedArchitectureError as exc:
         if options.quantization not in (None, "none"):
             raise
-        progress(f"{exc.message} Taking transformers instead")
+        progress(Note(f"{exc.message} Transformers takes it instead."))
         return _build("transformers", checkpoint, options, progress)
 
 

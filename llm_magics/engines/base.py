@@ -10,6 +10,13 @@ from ..errors import OptionError
 from ..records import Chunk, EngineInfo, Message, Prompt
 
 Progress = Callable[[str], None]
+"""Called with the name of each stage; with a Note for what should stay to be read."""
+
+
+class Note(str):
+    """What a reader should still see when the stages have gone by: a choice that was made for them, why an engine did not do."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import BuildError, OptionError
 from . import handbuilt, manifest
-from .base import Progress
+from .base import Note, Progress
 from .inventory import DAMAGED, DAMAGED_NOTE, Stored, check, listed, near, versions
 from .key import BY_HAND, Key, root, roots
 from .manifest import MANIFEST
@@ -111,7 +111,7 @@ def _whole(key: Key, progress: Progress) -> Path | None:
     if found is None or problem is None:
         return found
     aside = set_aside(found, problem)
-    progress(f"{found.name} is damaged: {problem}. It is set aside as {aside.name} and built anew")
+    progress(Note(f"{found.name} is damaged: {problem}. It is set aside as {aside.name} and built anew."))
     return None
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .. import cache, handbuilt, planner
-from ..base import Options, Plan, Progress, check_taken
+from ..base import Note, Options, Plan, Progress, check_taken
 from ..checkpoint import Checkpoint, with_weights
 from ..gpu import gpus
 from . import builder, loader
@@ -38,13 +38,13 @@ def build(checkpoint: Checkpoint, options: Options, progress: Progress) -> Path:
     if is_engine(checkpoint):
         return checkpoint.folder
     if release.warning:
-        progress(release.warning)
+        progress(Note(release.warning))
     made = recipe(checkpoint, options, release, gpus())
     found = _found(made)
     if found is not None:
         return found
     for line in _misses(made):
-        progress(line)
+        progress(Note(line))
     planner.require(made.forecast(gpus()), checkpoint.name)
     if release.era == "pytorch":
         return _prepared(made, progress)
@@ -88,7 +88,7 @@ def _compiled(made: Recipe, options: Options, progress: Progress) -> Path:
 
 
 def _prepared(made: Recipe, progress: Progress) -> Path:
-    progress("This TensorRT-LLM has no engines: the checkpoint is prepared, and each load compiles and warms up afresh")
+    progress(Note("This TensorRT-LLM has no engines: the checkpoint is prepared, and each load compiles and warms up afresh."))
     with_weights(made.checkpoint, progress)
     return cache.get(made.key, lambda folder: loader.write_prepared(folder, made), progress)
 

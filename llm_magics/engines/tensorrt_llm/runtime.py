@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import EngineError
-from ...records import Chunk, EngineInfo, FinishReason, Guide, Message, Prompt, TokenLogprob
-from ..base import Progress
+from ...records import Chunk, EngineInfo, FinishReason, Guide, Measured, Message, Prompt, TokenLogprob
+from ..base import Note, Progress
 from ..local import render_chat
 from . import failures
 
@@ -35,7 +35,9 @@ def set_switches(tensor_parallel: int, progress: Progress) -> None:
     """
     if tensor_parallel == 1 and SINGLE_PROCESS not in os.environ:
         os.environ[SINGLE_PROCESS] = "1"
-        progress(f"Keeping the worker in this process ({SINGLE_PROCESS}=1; set it to 0 before loading to have a worker by MPI)")
+        progress(
+            Note(f"The worker stays in this process: {SINGLE_PROCESS}=1 is set. Set it to 0 before the first load for a worker by MPI.")
+        )
 
 
 @contextmanager
@@ -44,8 +46,10 @@ def watched(what: str, progress: Progress) -> Iterator[None]:
 
     def tell() -> None:
         progress(
-            f"{what} has taken {_STUCK_S:.0f} s. If nothing moves, MPI may be stuck: interrupt the kernel, remove a conda MPI, "
-            "or set OMPI_MCA_btl_tcp_if_include=lo and restart it"
+            Note(
+                f"{what[:1].upper()}{what[1:]} has taken {_STUCK_S:.0f} s. If nothing moves, MPI may be stuck: interrupt the kernel, "
+                "remove a conda MPI, or set OMPI_MCA_btl_tcp_if_include=lo and restart it."
+            )
         )
 
     timer = threading.Timer(_STUCK_S, tell)
@@ -67,6 +71,7 @@ class _Step:
     stop_reason: object
     cached_tokens: int | None
     logprobs: tuple[Any, ...]
+    measured: Measured | None
 
 
 class TensorRTEngine:
@@ -122,6 +127,7 @@ class TensorRTEngine:
                 cached_tokens=step.cached_tokens,
                 finish_reason=reason,
                 logprobs=self._told(tokens, step.logprobs) if prompt.logprobs else (),
+                measured=step.measured,
             )
             sent = max(sent, len(ready))
             if reason:
@@ -271,4 +277,16 @@ def _copied(result: Any) -> _Step:
         stop_reason=output.stop_reason,
         cached_tokens=getattr(result, "cached_tokens", None),
         logprobs=tuple(output.logprobs or ()),
+        measured=_measured(getattr(output, "request_perf_metrics", None)),
     )
+
+
+def _measured(metrics: Any) -> Measured | None:
+    """The library's points on a steady clock, of which only differences mean anything."""
+    times = getattr(metrics, "timing_metrics", None)
+    if times is None:
+        return None
+    arrived = times.arrival_time
+    points = (times.first_scheduled_time, times.first_token_time, times.last_token_time)
+    queued, first, last = ((point - arrived).total_seconds() for point in points)
+    return Measured(queued, first, last) if 0 <= queued <= first <= last else None  # points not reached stand at zero
