@@ -6,7 +6,8 @@ A hint is free text for the model; a mark in brackets anywhere in it decides the
 - ``(a|b|c)`` or ``(one of a, b, c)``: one of these words
 - ``(list of)`` before or with any of them, as in ``the (list of) languages``, ``(list of languages)`` or ``(list of int) lap times``
 
-Every value may be ``null``, which becomes None: the text does not say. ``notation`` has the other ways to write a schema.
+Every value may be ``null``, which becomes None: the text does not say. ``notation`` has the other ways to write a schema, and ``shorthand``
+the language of one line.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ _MARK = re.compile(r"\(([^()]*)\)")
 # An ISO date, whole or cut to the month or the year; and one with a time.
 _DATE = r"^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"
 _DATETIME = r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?(Z|[+-][0-9]{2}:[0-9]{2})?$"
+# What the model sees no mark for. A quantity is asked for as it stands in the text, number and unit.
+_UNSAID = ("str", "any", "object", "quantity")
 _JSON_TYPES = {"str": "string", "bool": "boolean", "int": "integer", "float": "number", "quantity": "string"}
 
 
@@ -93,6 +96,31 @@ def object_schema(fields: tuple[Field, ...]) -> dict[str, Any]:
     """JSON Schema of an object with exactly these fields."""
     properties = {field.key: field.json_schema for field in fields}
     return {"type": "object", "properties": properties, "required": [*properties], "additionalProperties": False}
+
+
+def with_hint(made: Field, hint: str) -> Field:
+    """``made`` with the hint that the model sees: its type as a mark, in the words that hints use, and the text of ``hint``."""
+    return replace(made, hint=" ".join(part for part in (*_marks(made), hint.strip()) if part))
+
+
+def _marks(made: Field) -> list[str]:
+    kind = {"choice": "|".join(map(str, made.choices))}.get(made.type, "" if made.type in _UNSAID else made.type)
+    marks = [f"(list of {kind})" if kind else "(list of)"] if made.many else [f"({kind})"] if kind else []
+    if made.minimum is not None or made.maximum is not None:
+        marks.append(f"({_end(made.minimum)}..{_end(made.maximum)})")
+    if made.pattern:
+        marks.append(f"(/{made.pattern.removeprefix('^(?:').removesuffix(')$')}/)")
+    return [*marks, *members(made)]
+
+
+def members(made: Field) -> list[str]:
+    """The members of an object as the model sees them, in one item; none for other fields."""
+    listed = ", ".join(f"{each.key}: {each.hint}" if each.hint else each.key for each in made.fields)
+    return [f"{{{listed}}}"] if listed else []
+
+
+def _end(limit: float | None) -> str:
+    return "" if limit is None else str(limit)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """``python -m tests.bench [NAME ...]``: the figures of the README, each as a ratio taken side by side in one run.
 
-Machine and versions come first. Without names every bench but ``install`` runs; that one needs the package index.
+Machine and versions come first. Without names the quick ones run: all here but ``install``, which needs the package index.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -228,11 +229,26 @@ def install() -> None:
 
 
 BENCHES: dict[str, Callable[[], None]] = {f.__name__: f for f in (load_ext, kernel, rendering, decode, prefix, install)}
+# Those that take minutes, in modules of their own with options of their own: ``python -m tests.bench extraction --help``.
+LONG = ("calibration", "extraction", "guiding", "kills", "langextract_peer")
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Run the benches that are named, or the quick ones."""
+    if len(sys.argv) > 1 and sys.argv[1] in LONG:
+        machine()
+        runpy.run_module(f"tests.bench.{sys.argv.pop(1)}", run_name="__main__")
+        return
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHES], help="which ones")
+    parser.add_argument("names", nargs="*", help=f"which ones: {', '.join(BENCHES)}; alone, with options of its own: {', '.join(LONG)}")
     names = parser.parse_args().names or [name for name in BENCHES if name != "install"]
+    unknown = [name for name in names if name not in BENCHES]
+    if unknown:
+        parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(BENCHES)}")
     machine()
     for name in names:
         BENCHES[name]()
+
+
+if __name__ == "__main__":
+    main()
