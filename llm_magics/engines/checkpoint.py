@@ -136,6 +136,12 @@ def with_weights(checkpoint: Checkpoint, progress: Progress) -> Checkpoint:
     return checkpoint
 
 
+def check_weights(checkpoint: Checkpoint) -> None:
+    """ModelError when the folder holds no safetensors weights."""
+    if not any(checkpoint.folder.glob("*.safetensors")):
+        raise ModelError(f"{checkpoint.name} has no safetensors weights.", "Use a model that is published as safetensors.")
+
+
 def _download(model: str, revision: str | None, patterns: list[str]) -> Path:
     import huggingface_hub
 

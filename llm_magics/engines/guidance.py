@@ -93,6 +93,24 @@ def _relaxed(schema: Any, path: str, left: list[str]) -> Any:
     return kept
 
 
+def closed(schema: Any) -> Any:
+    """``schema`` with objects that have the properties it names and no others, where it leaves that open: nobody asked for more.
+
+    Not for a document with allOf in it: each of the schemas put together would shut the others' properties out.
+    """
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: closed(value) if name == "items" else value for name, value in schema.items()}
+    for name in ("properties", "$defs", "definitions"):
+        if isinstance(kept.get(name), dict):
+            kept[name] = {key: closed(part) for key, part in kept[name].items()}
+    for name in ("anyOf", "oneOf", "prefixItems"):
+        if isinstance(kept.get(name), list):
+            kept[name] = [closed(part) for part in kept[name]] if "properties" not in kept else kept[name]
+    alone = kept.get("properties") and not {"$ref", "anyOf", "oneOf", "patternProperties"} & kept.keys()
+    return {**kept, "additionalProperties": kept.get("additionalProperties", False)} if alone else kept
+
+
 class Guided:
     """Compiles guides for one tokenizer, and keeps what it compiled."""
 
@@ -120,7 +138,8 @@ class Guided:
             elif copy_from:
                 grammar = matcher.grammar_from_lark(copying(json.loads(schema), copy_from))
             else:
-                grammar = matcher.grammar_from_json_schema(schema, overrides=_JSON)
+                written = schema if '"allOf"' in schema else json.dumps(closed(json.loads(schema)), ensure_ascii=False)
+                grammar = matcher.grammar_from_json_schema(written, overrides=_JSON)
             compiled = matcher(self._tokenizer, grammar, log_level=0)
         except ValueError as exc:
             raise _unusable(exc) from exc

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BuildError, EngineError, MemoryNeededError, ModelError, OptionError, missing
+from ..errors import BuildError, EngineError, MemoryNeededError, OptionError, missing
 from ..records import EngineInfo
 from . import cache, child, planner
 from .base import Options, Plan, Progress, check_taken
-from .checkpoint import Checkpoint, with_weights
+from .checkpoint import Checkpoint, check_weights, with_weights
 from .local import LocalEngine, load_tokenizer
 from .sampling import Logits
 
@@ -72,8 +72,7 @@ def _check_tools() -> None:
 
 
 def _check_memory(checkpoint: Checkpoint) -> None:
-    if not checkpoint.weight_bytes:
-        raise ModelError(f"{checkpoint.name} has no safetensors weights.", "Use a model that is published as safetensors.")
+    check_weights(checkpoint)
     import psutil
 
     # The converter holds the weights in 32 bits, and a copy of them while it writes.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import cache, handbuilt, planner
 from ..base import Note, Options, Plan, Progress, check_taken
-from ..checkpoint import Checkpoint, with_weights
+from ..checkpoint import Checkpoint, check_weights, with_weights
 from ..gpu import gpus
 from . import builder, loader
 from .recipe import QUANTIZED_BY, Recipe, quantized_as, recipe
@@ -78,6 +78,7 @@ def _misses(made: Recipe) -> list[str]:
 
 def _compiled(made: Recipe, options: Options, progress: Progress) -> Path:
     checkpoint = with_weights(made.checkpoint, progress)
+    check_weights(checkpoint)
     kind = "" if made.quantization == "none" else f" ({made.quantization})"
     what = f"Building the engine of {checkpoint.name}{kind}"
 
@@ -153,5 +154,6 @@ def _told(release: Release) -> str:
 
 def _checkpoint_told(checkpoint: Checkpoint) -> str:
     here = any(checkpoint.folder.glob("*.safetensors"))
+    state = "on this machine" if here else "weights to be fetched" if checkpoint.on_hub else "without weights"
     size = f", {checkpoint.weight_bytes / 2**30:.2f} GiB" if checkpoint.weight_bytes else ""
-    return f"{checkpoint.origin}{size}, {'on this machine' if here else 'weights to be fetched'}"
+    return f"{checkpoint.origin}{size}, {state}"
