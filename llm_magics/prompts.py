@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta
+from jinja2 import StrictUndefined, Template, TemplateSyntaxError, UndefinedError, meta
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -80,14 +80,20 @@ def source(lang: str, name: str) -> str:
     return (TEMPLATES / lang / f"{name}.j2").read_text(encoding="utf-8").removesuffix("\n")
 
 
+@functools.lru_cache(maxsize=256)
+def _compiled(environment: ImmutableSandboxedEnvironment, template: str) -> tuple[Template, frozenset[str]]:
+    """The template and the names that it uses. Compiling one takes milliseconds, and a long document asks hundreds of times."""
+    return environment.from_string(template), frozenset(meta.find_undeclared_variables(environment.parse(template)))
+
+
 def _fill(environment: ImmutableSandboxedEnvironment, template: str, values: Mapping[str, Any], what: str) -> str:
     try:
-        names = meta.find_undeclared_variables(environment.parse(template))
+        made, names = _compiled(environment, template)
         absent = sorted(names - values.keys() - environment.globals.keys())
         if absent:
             hints = [f"{{{{ {name} }}}}: {nearest(name, values) or 'no such name'}" for name in absent]
             raise TemplateError(f"{what} uses undefined names: {', '.join(absent)}.", " ".join(hints))
-        return environment.from_string(template).render({name: values[name] for name in names & values.keys()})
+        return made.render({name: values[name] for name in names & values.keys()})
     except TemplateSyntaxError as exc:
         raise TemplateError(
             f"{what} is not a valid template: {exc.message} (line {exc.lineno}).", "Write {{ name }} with a name in it."
