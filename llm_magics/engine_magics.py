@@ -1,9 +1,8 @@
-"""The magics of the engine: load, unload, status, the store, templates. And what they act on: the model that is loaded."""
+"""The magics of the engine: load, unload, status, the store, templates."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -13,54 +12,11 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from . import display
 from .arguments import parse
+from .current import Current
 from .errors import InputError, unknown
-from .report import duration
 
 if TYPE_CHECKING:
     from .engines.cache import Stored
-
-_DEMO_NOTE = "\nThis is the small demonstration model; %llm_load MODEL loads a real one, such as Qwen/Qwen2.5-0.5B-Instruct."
-
-
-class Current:
-    """The model that is loaded in this shell; mutable. ``notebook`` says how its stages are shown."""
-
-    def __init__(self, *, notebook: bool) -> None:
-        self.notebook = notebook
-        self.session: Any = None
-
-    def load(self, model: str, engine: str, **options: Any) -> None:
-        """Replace the loaded model. The one before is closed when the new one is ready to load: two may not fit."""
-        from . import engines
-        from .session import Session
-
-        stages = display.Stages(notebook=self.notebook)
-        started = time.perf_counter()
-        built = engines.build(model, engine, engines.Options(**options), stages)
-        self.close()
-        self.session = Session(engines.load(built, stages))
-        info = self.session.engine.info
-        kind = "" if info.quantization in ("none", "as found") else f" {info.quantization}"
-        loaded = f"{info.model}{kind} on {info.backend} {info.backend_version} ({info.device}), {info.max_seq_len:,} tokens"
-        stages.say(f"Loaded {loaded}, in {duration(time.perf_counter() - started)}.{_DEMO_NOTE if model == 'demo' else ''}")
-
-    def needed(self, model: str, engine: str) -> Any:
-        """The session; ``model`` is loaded when there is none."""
-        if self.session is None:
-            self.load(model, engine)
-        return self.session
-
-    def plan(self, model: str, engine: str, **options: Any) -> None:
-        """Print what ``load`` would do."""
-        from . import engines
-
-        print(engines.plan(model, engine, engines.Options(**options), display.Stages(notebook=self.notebook)))
-
-    def close(self) -> None:
-        """Close the model; nothing when there is none."""
-        if self.session is not None:
-            self.session.close()
-            self.session = None
 
 
 @magics_class
@@ -152,13 +108,14 @@ class EngineMagics(Magics):
 
     @line_magic
     def llm_status(self, line: str) -> None:
-        """What is loaded, and the memory of the process and of the GPU."""
+        """What is loaded, its weights and KV cache, and the memory of the process and of the GPU."""
         held = "; ".join(f"{place} holds {size:,.0f} MiB" for place, size in _memory())
-        loaded = (
-            "No model is loaded; the first task loads " + self._tasks.model
-            if self._current.session is None
-            else repr(self._current.session)
-        )
+        session = self._current.session
+        if session is not None:
+            from . import engines, facts
+
+            held = f"{facts.memory_line(engines.memory(session.engine))}; {held}"
+        loaded = "No model is loaded; the first task loads " + self._tasks.model if session is None else repr(session)
         print(f"{loaded}. {held[:1].upper()}{held[1:]}.")
 
     @no_var_expand
@@ -200,8 +157,9 @@ class EngineMagics(Magics):
             if not stored:
                 print(f"No engine is stored yet in {cache.root()} or {cache.root('tensorrt_llm')}.")
                 return
-            head = ["name", "model", "backend", "gpu", "options", "size", "built", "took", "last used", "usable here"]
-            display.table(head, [_engine_row(engine, unusable(engine)) for engine in stored], notebook=self._current.notebook)
+            from .listing import HEAD, row
+
+            display.table(HEAD, [row(engine, unusable(engine)) for engine in stored], notebook=self._current.notebook)
             return
         found = {s.name: s for s in stored}
         if args.name not in found:
@@ -221,12 +179,3 @@ def _memory() -> list[tuple[str, float]]:
 
     on_gpus = [(f"GPU {number} ({gpu.name})", (gpu.total - gpu.free) / 2**20) for number, gpu in enumerate(gpus())]
     return [("the kernel", psutil.Process().memory_info().rss / 2**20), *on_gpus]
-
-
-def _engine_row(stored: Stored, reason: str) -> list[str]:
-    took = "" if stored.took_s is None else duration(stored.took_s)
-    by_hand = "by hand, " if stored.by_hand else ""
-    used = f"{stored.used:%Y-%m-%d %H:%M}" if stored.used else ""
-    backend, size = f"{stored.backend} {stored.version}", f"{stored.size / 2**20:,.0f} MiB"
-    built = f"{by_hand}{stored.built:%Y-%m-%d %H:%M}"
-    return [stored.name, stored.model, backend, stored.gpu, stored.options, size, built, took, used, f"no: {reason}" if reason else "yes"]

@@ -11,7 +11,8 @@ LLMMagicsError
 │   ├── AccessError          gated or private, token missing
 │   ├── OfflineError         the model hub cannot be reached
 │   ├── BuildError           fetching, converting or quantizing failed
-│   └── MemoryNeededError    it would not fit in memory
+│   ├── MemoryNeededError    it would not fit in memory
+│   └── CancelledError       the load was given up, as asked
 ├── DependencyError       an optional package is missing
 └── EngineError           the engine failed, or was closed
 """
@@ -87,6 +88,10 @@ class BuildError(ModelError):
 
 class MemoryNeededError(ModelError):
     """It would not fit in memory."""
+
+
+class CancelledError(ModelError):
+    """The load was given up, as asked. Nothing is left half-built."""
 
 
 class DependencyError(LLMMagicsError):

@@ -17,8 +17,10 @@ from traitlets.config import Configurable
 from . import display
 from .arguments import parse, task_options
 from .completion import complete
-from .engine_magics import Current, EngineMagics
+from .current import Current
+from .engine_magics import EngineMagics
 from .errors import InputError, OptionError, unknown
+from .panel_magics import PanelMagics
 from .records import Generation
 from .report import PromptView
 
@@ -129,18 +131,28 @@ class LLMMagics(Magics, Configurable):
             values = fields(args, names) if fields else {}
             options = self._options(args, names)
             session = self.current.needed(self.model, self.engine)
-            stream = session.stream(task, text, values, options)
+            stream, shown = self._stream(session, task, text, args, values=values, options=options)
         except InputError as error:  # a slip of the user's: IPython shows a UsageError in a line, without a traceback
             raise UsageError(str(error)) from None
         for note in stream.prepared.answer.notes:
             display.Stages(notebook=self.current.notebook).say(f"Note: {note}")
         view: PromptView = "folded" if args.prompt is None else "open" if args.prompt else "none"
-        live = display.Live(stream, notebook=self.current.notebook, prompt=view, live=self.stream and not args.no_stream)
+        live = shown(stream, notebook=self.current.notebook, prompt=view, live=self.stream and not args.no_stream)
         generation: Generation = session.finished(live.run(), options.get("chat"))
         if args.out:
             self.shell.user_ns[args.out] = generation
         self._shown = generation, self.shell.execution_count
         return generation
+
+    def _stream(
+        self, session: Any, task: str, text: str, args: argparse.Namespace, *, values: dict[str, Any], options: dict[str, Any]
+    ) -> tuple[Any, type[display.Live]]:
+        """The run, and what shows it."""
+        if not getattr(args, "long", False):
+            if getattr(args, "overlap", None) is not None or getattr(args, "passes", 1) != 1:
+                raise OptionError("--overlap and --passes are for a text that is read in pieces.", "Add --long.")
+            return session.stream(task, text, values, options), display.Live
+        return session.long_stream(text, values, options, overlap=args.overlap, passes=args.passes), display.LongLive
 
     def skip_shown(self, generation: Generation) -> None:
         """IPython's display hook asks this for each Generation: the one just shown live is not shown twice."""
@@ -256,6 +268,9 @@ class LLMMagics(Magics, Configurable):
         argument("--copy", action="store_true", help="Hold free texts to pieces of the cell's text, letter by letter."),
         argument("--grounded", action="store_true", help="Drop values that are nowhere in the text; .dropped keeps them."),
         argument("--examples", metavar="VAR", help="A list of (text, data) pairs that show what is wanted."),
+        argument("--long", action="store_true", help="Read a text of any length: in pieces that fit, merged, with what they disagree on."),
+        argument("--overlap", type=int, metavar="N", help="With --long: tokens that a piece shares with the one before; an eighth of it."),
+        argument("--passes", type=int, default=1, metavar="N", help="With --long: read it N times, each time cut in other places."),
     )
     def llm_extract(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Generation:
         """Find values in a text, as typed data; what the text does not say is None.
@@ -320,6 +335,7 @@ def register(shell: InteractiveShell) -> None:
     magics = LLMMagics(shell)
     shell.register_magics(magics)
     shell.register_magics(EngineMagics(shell, magics, magics.current))
+    shell.register_magics(PanelMagics(shell, magics.current))
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):
@@ -332,7 +348,8 @@ def unregister(shell: InteractiveShell) -> None:
     if magics is None:
         return
     shell.magics_manager.registry.pop("EngineMagics", None)
-    magics.current.close()
+    shell.magics_manager.registry.pop("PanelMagics").close()
+    magics.current.end()
     _display_formatter(shell).pop(Generation, None)
     for kind in ("line", "cell"):
         for name in [name for name in shell.magics_manager.magics[kind] if name.startswith("llm_")]:

@@ -60,6 +60,8 @@ def number(text: str, lang: str = "en") -> float | None:
     point = _decimal_mark(figures, lang)
     grouping = {".": ",", ",": "."}.get(point, ".,")
     plain = "".join(figure for figure in figures if figure not in grouping).replace(",", ".")
+    if plain.count(".") > 1:
+        return None  # a version, or a date
     return _plain(float(plain)) if "." in plain else int(plain)
 
 

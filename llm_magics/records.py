@@ -199,6 +199,16 @@ class Confidence:
 
 
 @dataclass(frozen=True)
+class Conflict:
+    """A value that another part of a long text gives for ``field``, and that was not taken: its places, and how sure the model was."""
+
+    field: str
+    value: Any
+    spans: tuple[Span, ...] = ()
+    confidence: Confidence | None = None
+
+
+@dataclass(frozen=True)
 class EngineInfo:
     """What wrote an answer: backend, its version, the model, and how it was prepared."""
 
@@ -221,7 +231,8 @@ class Generation:
 
     By the path of a value (``name``, ``maker.city``, ``lines[0].qty``; ``[2].name`` in a list of records): ``spans`` where it stands in
     the text, ``confidence`` how sure the model was (without an entry where the engine cannot tell), ``dropped`` what the model gave
-    and ``data`` has not, since it was ungrounded or not as the schema asks. ``schema`` is what was asked for.
+    and ``data`` has not, since it was ungrounded or not as the schema asks. ``conflicts`` are what other parts of a long text say;
+    ``schema`` is what was asked for.
     """
 
     text: str
@@ -240,6 +251,7 @@ class Generation:
     schema: Any = None
     confidence: Mapping[str, Confidence] = field(default_factory=dict)
     dropped: Mapping[str, Any] = field(default_factory=dict)
+    conflicts: tuple[Conflict, ...] = ()
 
     @property
     def input_tokens(self) -> int:

@@ -7,8 +7,9 @@ stands, so it reads well in light and dark, in a saved notebook, and where style
 from __future__ import annotations
 
 import html
-import json
 from typing import TYPE_CHECKING, Any, Literal
+
+from . import highlight
 
 if TYPE_CHECKING:
     from .records import Generation, Timing
@@ -34,6 +35,9 @@ def timing_line(backend: str, timing: Timing) -> str:
     facts.append(f"{timing.input_tokens} input tokens{cached}")
     if timing.queue_s >= 0.001:
         facts.append(f"waited {duration(timing.queue_s)}")
+    if timing.measured is not None:
+        queued, first = timing.measured.queue_s, timing.measured.first_token_s
+        facts.append(f"by the runtime's clock: queued {duration(queued)}, first token {duration(first)}")
     return " · ".join(facts)
 
 
@@ -52,6 +56,9 @@ def plain(generation: Generation, prompt: PromptView = "folded") -> str:
     if prompt == "open":
         lines.append(prompt_text(generation.prompt))
     lines += [generation.text, ""]
+    rows = highlight.of(generation)
+    if rows:
+        lines += [highlight.as_text(generation.request.text, rows, generation.dropped), ""]
     lines += [f"Note: {note}" for note in generation.notes]
     return "\n".join([*lines, _closing(generation)])
 
@@ -65,8 +72,9 @@ def as_html(generation: Generation, prompt: PromptView = "folded") -> str:
     """The report for a notebook: the prompt in a fold, the answer, the notes, the timing line."""
     parts = [] if prompt == "none" else [_prompt_fold(generation, prompt == "open")]
     parts.append(f'<div style="{_PRE}">{html.escape(generation.text)}</div>')
-    if isinstance(generation.data, dict):
-        parts.append(_table(generation.data))
+    rows = highlight.of(generation)
+    if rows:
+        parts.append(highlight.as_html(generation.request.text, rows, f"llm-{generation.run_id}", generation.dropped))
     parts += [f"<div><em>Note: {html.escape(note)}</em></div>" for note in generation.notes]
     parts.append(f'<div style="{_MUTED}">{html.escape(_closing(generation))}</div>')
     return f'<div class="llm-magics">{"".join(parts)}</div>'
@@ -75,26 +83,6 @@ def as_html(generation: Generation, prompt: PromptView = "folded") -> str:
 def _prompt_fold(generation: Generation, is_open: bool) -> str:
     summary = f'<summary style="{_MUTED};cursor:pointer">Prompt · {generation.input_tokens} tokens</summary>'
     return f'<details{" open" if is_open else ""}>{summary}<pre style="{_PRE}">{html.escape(generation.prompt)}</pre></details>'
-
-
-def _table(data: dict[str, Any]) -> str:
-    rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{html.escape(str(key))}</th>'
-        f'<td style="text-align:left">{html.escape(value_text(value))}</td>'
-        f'<td style="text-align:left;{_MUTED}">{"" if value is None else type(value).__name__}</td></tr>'
-        for key, value in data.items()
-    )
-    head = '<tr><th style="text-align:left">field</th><th style="text-align:left">value</th><th style="text-align:left">type</th></tr>'
-    return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
-
-
-def value_text(value: Any) -> str:
-    """A typed value as a reader expects it; ``none`` is what the text does not say."""
-    if value is None:
-        return "none"
-    if isinstance(value, list):
-        return ", ".join(map(value_text, value))
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 def live_html(text: str, input_tokens: int | None) -> str:

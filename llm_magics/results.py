@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .errors import OptionError, missing
 
 if TYPE_CHECKING:
-    from .records import Generation
+    from .records import Generation, Span
 
 Rows = Literal["record", "field"]
 
@@ -60,6 +61,7 @@ def as_dict(generation: Generation) -> dict[str, Any]:
         "data": generation.data,
         "fields": fields(generation) if generation.data is not None else [],
         "dropped": dict(generation.dropped),
+        "conflicts": [{"field": other.field, "value": other.value, "places": _places(other.spans)} for other in generation.conflicts],
         "notes": [*generation.notes],
         "finish_reason": generation.finish_reason,
         "input_tokens": generation.input_tokens,
@@ -68,6 +70,10 @@ def as_dict(generation: Generation) -> dict[str, Any]:
     }
     plain_values: dict[str, Any] = plain(made)
     return plain_values
+
+
+def _places(spans: Iterable[Span]) -> list[tuple[int, int]]:
+    return sorted({place for span in spans if span.end for place in ((span.start, span.end), *span.others)})
 
 
 def frame(generation: Generation, by: Rows) -> Any:

@@ -16,6 +16,7 @@ from . import confidence, examples, prompts
 from .answers import Answer, Answered, RecordAnswer, answer_of
 from .engines.base import Engine
 from .errors import OptionError, TooLongError
+from .monitor import Monitor
 from .records import Chunk, FinishReason, Generation, Measured, Message, Prompt, Request, Timing, TokenLogprob
 from .schema import Schema
 from .tasks import find
@@ -82,17 +83,19 @@ def _fitted(engine: Engine, request: Request) -> tuple[Request, tuple[str, ...]]
     kept, left = _cut(engine, request, limit)
     if kept is None:
         raise TooLongError(
-            f"The prompt has {tokens:,} tokens ({listed}); the limit is {limit:,}, too little for all but the text.", _LONGER
+            f"The prompt has {tokens:,} tokens ({listed}); the limit is {limit:,}, too little for all but the text.", _longer(request)
         )
     if request.max_input_len is None:
         cut = (
             f"--max-input-len {limit} would leave out the last {left:,} tokens of the text, from {_quoted(request.text[len(kept.text) :])}."
         )
-        raise TooLongError(f"The prompt has {tokens:,} tokens ({listed}); this engine takes {limit:,}.", f"{cut} {_LONGER}")
+        raise TooLongError(f"The prompt has {tokens:,} tokens ({listed}); this engine takes {limit:,}.", f"{cut} {_longer(request)}")
     return kept, (f"the text was cut to fit {limit:,} input tokens; its last {left:,} tokens were left out.",)
 
 
-_LONGER = "Shorten the text, split it, or load the model with a larger --max-seq-len."
+def _longer(request: Request) -> str:
+    split = "read it in pieces with --long" if request.task == "extract" else "split it"
+    return f"Shorten the text, {split}, or load the model with a larger --max-seq-len."
 
 
 def _quoted(text: str) -> str:
@@ -178,30 +181,33 @@ class Stream:
     Where a reply is not as its schema asks, the model is told so and asked once more; the pieces of that reply come after a
     line feed, and the better of the two is kept.
 
-    Mutable: it collects what comes. Setting ``cancel`` ends the run at the next chunk and keeps what came.
+    Mutable: it collects what comes. Setting ``cancel`` ends the run at the next chunk, or its wait for the engine, and keeps what came.
     """
 
-    def __init__(self, engine: Engine, prepared: Prepared, lock: threading.Lock | None = None) -> None:
+    def __init__(self, engine: Engine, prepared: Prepared, monitor: Monitor | None = None) -> None:
         self.prepared = prepared
         self.cancel = threading.Event()
         self.input_tokens: int | None = None
         self.generation: Generation | None = None
         self._engine = engine
-        self._lock = lock or threading.Lock()
+        self._monitor = monitor or Monitor()
 
     def __iter__(self) -> Iterator[str]:
         submitted = time.perf_counter()
-        with self._lock:
+        with self._monitor.turn(self.prepared.request.task, self.cancel) as turn:
             started = time.perf_counter()
             prepared, replies = self.prepared, [_Reply(started)]
-            yield from self._ask(prepared.prompt, replies[0])
+            turn.count = lambda: sum(reply.output_tokens for reply in replies)
+            if turn.granted:
+                yield from self._ask(prepared.prompt, replies[0])
             answered = self._read(prepared, replies[0])
             notes = answered.notes
             if replies[0].reason == "stop" and answered.problems:
                 prepared, answered, notes = yield from self._asked_again(answered, replies)
-            ended = time.perf_counter()
-        timing = _timing(replies, queue_s=started - submitted, total_s=ended - submitted)
-        self.generation = self._ended(prepared, answered, replies, timing, notes)
+            timing = _timing(replies, queue_s=started - submitted, total_s=time.perf_counter() - submitted)
+            self.generation = self._ended(prepared, answered, replies, timing, notes)
+            if turn.granted:
+                turn.ended(timing, self.generation.finish_reason)
 
     def run(self) -> Generation:
         """Iterate to the end, interrupts included."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypedDict
@@ -11,9 +10,11 @@ from typing_extensions import Self, Unpack
 
 from . import engines, notation, prompts
 from . import schema as schemas
+from .documents import Advance, LongStream
 from .engines.base import Engine, Options, Progress
 from .errors import OptionError, unknown
 from .examples import checked
+from .monitor import Monitor
 from .records import Generation, Message, Request, Sampling
 from .runner import Stream, prepare
 from .tasks import find
@@ -99,13 +100,13 @@ def as_messages(turns: Iterable[Message | Mapping[str, str]]) -> tuple[Message, 
 class Session:
     """A loaded model. Mutable: it remembers the conversations that were named by ``chat``.
 
-    One request runs at a time; others wait, and their Timing says how long.
+    One request runs at a time; others wait, and their Timing says how long. ``monitor`` tells who runs, who waits, and the last runs.
     """
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.chats: dict[str, tuple[Message, ...]] = {}
-        self._lock = threading.Lock()
+        self.monitor = Monitor()
 
     def __repr__(self) -> str:
         info = self.engine.info
@@ -119,7 +120,8 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Give the model's memory back. May be called twice."""
+        """Give the model's memory back; what runs in other threads is cancelled first. May be called twice."""
+        self.monitor.drain()
         self.engine.close()
 
     def answer(self, text: str, **options: Unpack[CallOptions]) -> Generation:
@@ -156,16 +158,27 @@ class Session:
         copy: bool = False,
         grounded: bool = False,
         examples: Iterable[Any] = (),
+        long: bool = False,
+        overlap: int | None = None,
+        passes: int = 1,
+        progress: Advance | None = None,
         **options: Unpack[CallOptions],
     ) -> Generation:
         """Typed values in ``.data``; what the text does not say is None.
 
         What to find is said by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or by ``schema``: a line such as
-        ``'name, price float'`` (``llm_magics.notation`` has its grammar), a JSON Schema, a dataclass, a TypedDict or a pydantic model.
+        ``'name, price float'`` (``llm_magics.shorthand`` has its grammar), a JSON Schema, a dataclass, a TypedDict or a pydantic model.
         ``many`` finds any number of such records, as a list. ``copy`` holds free texts to pieces of ``text``; ``grounded`` drops
         values that are nowhere in it. ``examples`` are ``(text, data)`` pairs that show the model what is wanted.
+
+        ``long`` reads a text of any length in pieces that fit, and merges what they say: see ``documents.LongStream`` for ``overlap`` and
+        ``passes``; ``progress`` is called after each piece.
         """
         fields = extract_fields(entities, schema, many=many, copy=copy, grounded=grounded, examples=examples)
+        if long:
+            return self.long_stream(text, fields, options, overlap=overlap, passes=passes).run(progress)
+        if overlap is not None or passes != 1:
+            raise OptionError("overlap and passes are for a text that is read in pieces.", "Add long=True; --long in a magic.")
         return self.run("extract", text, fields, options)
 
     def run(self, task: str, text: str, fields: Mapping[str, Any], options: CallOptions) -> Generation:
@@ -178,7 +191,16 @@ class Session:
         chat = options.get("chat")
         history = self.chats.get(chat, ()) if chat else ()
         history += as_messages(options.get("messages", ()))
-        return Stream(self.engine, prepare(self.engine, request(task, text, fields, options, history)), self._lock)
+        return Stream(self.engine, prepare(self.engine, request(task, text, fields, options, history)), self.monitor)
+
+    def long_stream(
+        self, text: str, fields: Mapping[str, Any], options: CallOptions, *, overlap: int | None = None, passes: int = 1
+    ) -> LongStream:
+        """The extraction of a text of any length, cut into pieces and not yet started."""
+        if options.get("chat"):
+            raise OptionError("A text that is read in pieces is no turn of a conversation.", "Leave chat out.")
+        made = request("extract", text, fields, options, as_messages(options.get("messages", ())))
+        return LongStream(self.engine, made, self.monitor, overlap=overlap, passes=passes)
 
     def finished(self, generation: Generation, chat: str | None) -> Generation:
         """Remember a turn of the conversation ``chat``; an interrupted reply is no turn."""
@@ -244,7 +266,8 @@ class LoadOptions(TypedDict, total=False):
 def load(model: str = engines.DEMO, *, engine: str = "auto", progress: Progress = _silent, **options: Unpack[LoadOptions]) -> Session:
     """Load a model, building its engine first when the store has none.
 
-    ``model`` is ``'demo'`` (bundled), a local folder, or an id on the hub. ``progress`` is called with the name of each stage.
+    ``model`` is ``'demo'`` (bundled), a local folder, or an id on the hub. ``progress`` is called with the name of each stage; an
+    ``engines.Cancellable`` can be cancelled from another thread.
     """
     return Session(engines.load(engines.build(model, engine, _load_options(options), progress), progress))
 

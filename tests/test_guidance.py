@@ -70,6 +70,26 @@ def test_what_is_no_schema_is_refused(value: dict[str, object]) -> None:
         enforceable(of(value))
 
 
+def test_no_more_is_written_than_was_asked_for(guided: Guided) -> None:
+    part = {"type": "object", "properties": {"b": {"type": "integer"}}}
+    document = {"type": "object", "properties": {"a": part, "c": {"anyOf": [part, {"type": "null"}]}, "d": {"type": "object"}}}
+    assert admits(guided, Guide(document), '{"a": {"b": 1}, "c": {"b": 2}, "d": {"x": 3}}')
+    for reply in ('{"x": 1}', '{"a": {"b": 1, "x": 2}}', '{"c": {"x": 2}}'):
+        assert not admits(guided, Guide(document), reply)
+    both = {"allOf": [part, {"type": "object", "properties": {"e": {"type": "integer"}}}]}
+    assert admits(guided, Guide(both), '{"b": 1, "e": 2}')
+    referring = {
+        "$defs": {"p": {"type": "object", "properties": {"e": {"type": "integer"}}}},
+        "allOf": [{"$ref": "#/$defs/p"}],
+        "properties": part["properties"],
+    }
+    assert admits(guided, Guide(referring), '{"b": 1, "e": 2}') or admits(guided, Guide(referring), '{"e": 2, "b": 1}')
+    inner = {"type": "object", "properties": {"a": {"allOf": [{"$ref": "#/$defs/p"}, part]}}, "$defs": referring["$defs"]}
+    assert admits(guided, Guide(inner), '{"a": {"e": 2, "b": 1}}')
+    opened = {**part, "additionalProperties": {"type": "integer"}}
+    assert admits(guided, Guide(opened), '{"b": 1, "x": 2}')
+
+
 def test_ranges_patterns_and_choices_are_held_to(guided: Guided) -> None:
     guide = Guide(notation.schema_of("age int 0..120, code /[A-Z]{3}/, mood (good|bad), maker {city!}").json_schema)
     assert admits(guided, guide, '{"age": 120, "code": "ABC", "mood": "bad", "maker": {"city": "x"}}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -81,3 +82,10 @@ def test_html_names_no_colour_so_it_follows_the_theme() -> None:
     page = report.as_html(Session(ScriptedEngine(['{"a": 1}'])).extract("t", {"a": "(int)"}))
     assert "color:" not in page
     assert "background" not in page
+
+
+def test_a_mark_names_its_ground_together_with_its_letters() -> None:
+    page = report.as_html(Session(ScriptedEngine(['{"a": "Acme"}'])).extract("by Acme", {"a": ""}))
+    styles = re.findall(r'<mark[^>]* style="([^"]*)"', page)
+    assert len(styles) == 1
+    assert re.fullmatch("background-color:#[0-9a-f]{6};color:#[0-9a-f]{6}", styles[0])

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import unknown
-from .base import Engine, Note, Options, Plan, Progress
+from ..errors import CancelledError, unknown
+from .base import Cancellable, Engine, Memory, Note, Options, Plan, Progress, check, memory
 from .checkpoint import DEMO, Checkpoint, resolve
 from .inventory import Stored
 
 ENGINES = ("onnx", "tensorrt_llm", "transformers")
-__all__ = ["DEMO", "ENGINES", "Built", "Engine", "Options", "Plan", "Progress", "build", "load", "plan", "unusable"]
+__all__ = [
+    "DEMO", "ENGINES", "Built", "Cancellable", "Engine", "Memory", "Options", "Plan", "Progress", "build", "load", "memory", "plan",
+    "unusable",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,14 @@ def plan(model: str, engine: str, options: Options, progress: Progress) -> Plan:
 
 
 def load(built: Built, progress: Progress) -> Engine:
-    """The engine in memory."""
+    """The engine in memory. No library can stop in the middle of that: what was cancelled meanwhile is closed when it is there."""
     progress(f"Loading {built.checkpoint.name}")
     loaded: Engine = _module(built.engine).load(built.folder, built.checkpoint, built.options, progress)
+    try:
+        check(progress)
+    except CancelledError:
+        loaded.close()
+        raise
     return loaded
 
 

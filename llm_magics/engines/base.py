@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from ..errors import OptionError
+from ..errors import CancelledError, OptionError
 from ..records import Chunk, EngineInfo, Message, Prompt
 
 Progress = Callable[[str], None]
@@ -17,6 +18,64 @@ class Note(str):
     """What a reader should still see when the stages have gone by: a choice that was made for them, why an engine did not do."""
 
     __slots__ = ()
+
+
+class Cancellable:
+    """A Progress that passes stages on until ``cancel`` is called, from any thread: the build or load then ends with CancelledError."""
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self._cancelled = threading.Event()
+
+    def __call__(self, stage: str) -> None:
+        if not isinstance(stage, Note):  # notes may come from a timer's thread, where nothing can be given up
+            self.check()
+        self._told(stage)
+
+    def cancel(self) -> None:
+        """Give it up, as soon as that can be."""
+        self._cancelled.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether it is to be given up."""
+        return self._cancelled.is_set()
+
+    def check(self) -> None:
+        """CancelledError when it is to be given up."""
+        if self.is_cancelled:
+            raise CancelledError("The load was cancelled.", "Nothing is left half-built; load it again when you like.")
+
+
+def check(progress: Progress) -> None:
+    """Where a wait may be long: raises CancelledError when ``progress`` is a Cancellable and was cancelled."""
+    if isinstance(progress, Cancellable):
+        progress.check()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a loaded model holds, in bytes; None where the engine cannot tell.
+
+    ``kv_total`` is the KV cache's size where it is laid out at once, or the most that it may take where it grows; ``kv_used`` is what
+    the tokens in it take.
+    """
+
+    weights: int | None = None
+    kv_total: int | None = None
+    kv_used: int | None = None
+
+    @property
+    def held(self) -> int | None:
+        """Weights and KV cache together, as far as they are known."""
+        known = [size for size in (self.weights, self.kv_total) if size is not None]
+        return sum(known) if known else None
+
+
+def memory(engine: Engine) -> Memory:
+    """What ``engine`` says that it holds; engines need not say."""
+    told = getattr(engine, "memory", None)
+    return told if isinstance(told, Memory) else Memory()
 
 
 @dataclass(frozen=True)
@@ -101,7 +160,7 @@ class Engine(Protocol):
     """A loaded model.
 
     An engine is used by one request at a time. It never reads a clock: ``runner.Stream`` does, so that all engines are
-    measured alike.
+    measured alike. It may have a property ``memory``, a Memory; that is read while a request runs.
     """
 
     info: EngineInfo

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BuildError, OptionError
-from . import handbuilt, manifest
+from ..errors import BuildError, CancelledError, OptionError
+from . import base, handbuilt, manifest
 from .base import Note, Progress
 from .inventory import DAMAGED, DAMAGED_NOTE, Stored, check, listed, near, versions
 from .key import BY_HAND, Key, root, roots
@@ -43,6 +43,7 @@ _ROOM = (
 )
 _ELSEWHERE = "Set LLM_MAGICS_CACHE to a folder that can be written."
 _TOLD_EVERY_S = 3.0
+_CHECKED_EVERY_S = 0.2
 _BUILDER = "builder.json"
 _LEFT = re.compile(r"\.(?P<name>.+_engine-[0-9a-f]{8})-[0-9a-z_]{8}")
 _REMOVED = ".removed-"
@@ -90,7 +91,8 @@ def get(key: Key, build: Callable[[Path], None], progress: Progress, *, needed_b
 
     Of two kernels that ask for the same key one builds; the other waits and then finds it. ``needed_bytes`` is the forecast
     of what the build takes on the disk. BuildError when there is not that much, when the disk gets full all the same, or
-    when the store cannot be written; whatever ``build`` raises otherwise. No failure leaves anything behind.
+    when the store cannot be written; CancelledError when ``progress`` was cancelled; whatever ``build`` raises otherwise.
+    No failure leaves anything behind.
     """
     found = find(key)
     problem = check(found) if found else None
@@ -134,11 +136,15 @@ def _locked(key: Key, progress: Progress, no: str) -> Iterator[None]:
 
 def _acquire(lock: BaseFileLock, key: Key, progress: Progress) -> None:
     started = time.monotonic()
-    patience = 0.0
+    told, patience = -_TOLD_EVERY_S, 0.0
     while not _acquired(lock, patience):
-        so_far = f", {time.monotonic() - started:.0f} s so far" if patience else ""
-        progress(f"Another kernel{_builder(key)} is building this engine; waiting for it{so_far}")
-        patience = _TOLD_EVERY_S
+        base.check(progress)
+        waited = time.monotonic() - started
+        if waited - told >= _TOLD_EVERY_S:
+            so_far = f", {waited:.0f} s so far" if patience else ""
+            progress(f"Another kernel{_builder(key)} is building this engine; waiting for it{so_far}")
+            told = waited
+        patience = _CHECKED_EVERY_S
 
 
 def _acquired(lock: BaseFileLock, patience: float) -> bool:
@@ -194,6 +200,8 @@ def _built(key: Key, build: Callable[[Path], None], progress: Progress) -> Path:
         progress(f"Writing {key.stem}_engine to the disk")
         manifest.write(folder, key.parts, time.perf_counter() - started)
         return _published(folder, key)
+    except CancelledError:
+        raise
     except Exception as exc:
         left = shutil.disk_usage(key.parent).free
         if not _met_full_disk(exc) and left > _FULL_BELOW:

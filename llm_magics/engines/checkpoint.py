@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import AccessError, LLMMagicsError, ModelError, ModelNotFoundError, OfflineError
-from .base import Options, Progress
+from ..errors import AccessError, CancelledError, LLMMagicsError, ModelError, ModelNotFoundError, OfflineError
+from .base import Options, Progress, check
 
 DEMO = "demo"
 _DEMO_FOLDER = Path(__file__).parent.parent / "demo" / "engine"
@@ -121,7 +121,7 @@ def _digest(folder: Path) -> str:
 
 def _fetch(model: str, options: Options, progress: Progress) -> Checkpoint:
     progress(f"Fetching {model}")
-    folder = _download(model, options.revision, _SMALL)
+    folder = _download(model, options.revision, _SMALL, progress)
     if not (folder / "config.json").is_file() and not (folder / "genai_config.json").is_file():
         raise ModelNotFoundError(f"{model} has no config.json.", "Choose a repository of a text generation model.")
     return Checkpoint(model, folder, f"{model}@{folder.name}", on_hub=True)
@@ -132,7 +132,7 @@ def with_weights(checkpoint: Checkpoint, progress: Progress) -> Checkpoint:
     if checkpoint.on_hub:
         size = checkpoint.weight_bytes
         progress(f"Fetching the weights of {checkpoint.name}" + (f" ({size / 2**30:.1f} GiB)" if size else ""))
-        _download(checkpoint.name, checkpoint.origin.rpartition("@")[2], [*_SMALL, *_WEIGHTS])
+        _download(checkpoint.name, checkpoint.origin.rpartition("@")[2], [*_SMALL, *_WEIGHTS], progress)
     return checkpoint
 
 
@@ -142,11 +142,21 @@ def check_weights(checkpoint: Checkpoint) -> None:
         raise ModelError(f"{checkpoint.name} has no safetensors weights.", "Use a model that is published as safetensors.")
 
 
-def _download(model: str, revision: str | None, patterns: list[str]) -> Path:
+def _download(model: str, revision: str | None, patterns: list[str], progress: Progress) -> Path:
     import huggingface_hub
+    from huggingface_hub.utils import tqdm
+
+    class Bar(tqdm):  # type: ignore[misc]
+        """The hub's own bar: what it counts is when a fetch can be given up. What has come of a file is kept and gone on with."""
+
+        def update(self, n: float | None = 1) -> bool | None:
+            check(progress)
+            return super().update(n)  # type: ignore[no-any-return]
 
     try:
-        return Path(huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=patterns))
+        return Path(huggingface_hub.snapshot_download(model, revision=revision, allow_patterns=patterns, tqdm_class=Bar))
+    except CancelledError:
+        raise
     except Exception as exc:
         raise _explained(model, exc) from exc
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .base import Progress
+from .base import Progress, check
 
 _TOLD_EVERY_S = 5.0
 _LINES_KEPT = 400
@@ -42,8 +42,8 @@ def run(
 ) -> Ended:
     """Run ``module`` as a program, telling its stages and the time so far.
 
-    ``stage`` gives the stage that a line of output tells of, if it does. Whatever ends the wait, an interrupt too, ends the
-    child and all that it started.
+    ``stage`` gives the stage that a line of output tells of, if it does. Whatever ends the wait, an interrupt or a ``progress`` that
+    was cancelled, ends the child and all that it started.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", __name__, module, *arguments],
@@ -88,6 +88,7 @@ def _followed(process: subprocess.Popen[str], what: str, progress: Progress, sta
     started = told = time.monotonic()
     progress(now)
     while process.poll() is None:
+        check(progress)
         if changed.wait(0.1) or time.monotonic() - told >= _TOLD_EVERY_S:
             changed.clear()
             told = time.monotonic()

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import BuildError, EngineError, MemoryNeededError, OptionError, missing
 from ..records import EngineInfo
 from . import cache, child, planner
-from .base import Options, Plan, Progress, check_taken
+from .base import Memory, Options, Plan, Progress, check_taken
 from .checkpoint import Checkpoint, check_weights, with_weights
 from .local import LocalEngine, load_tokenizer
 from .sampling import Logits
@@ -195,6 +195,16 @@ class OnnxEngine(LocalEngine):
         # The tokens are chosen here, so of the search options only the room for the KV cache matters.
         params.set_search_options(max_length=info.max_seq_len, do_sample=False)
         self._generator = genai.Generator(self._model, params)
+        self._weights = sum(path.stat().st_size for path in folder.glob("*.onnx*"))
+        self._kv_total = _kv_bytes(self._generator, config)
+
+    @property
+    def memory(self) -> Memory:
+        """The model's files, which are loaded whole, and the KV cache, which is laid out in full at once."""
+        if self._closed:
+            return Memory(0, 0, 0)
+        used = None if self._kv_total is None else self._kv_total * len(self._cached) // self.info.max_seq_len
+        return Memory(self._weights, self._kv_total, used)
 
     def _feed(self, ids: Sequence[int]) -> Logits:
         self._generator.append_tokens(np.asarray(ids, dtype=np.int32))
@@ -215,6 +225,16 @@ def _session_config(genai: Any, folder: Path) -> Any:
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     config.overlay(json.dumps({"model": {"decoder": {"session_options": {"intra_op_num_threads": threads}}}}))
     return config
+
+
+def _kv_bytes(generator: Any, config: dict[str, Any]) -> int | None:
+    """Size of the KV cache, by the array that holds the keys of the first layer; None where the runtime does not show it."""
+    decoder = config["decoder"]
+    try:
+        keys = generator.get_output(decoder["outputs"]["present_key_names"] % 0)
+    except Exception:  # noqa: BLE001 - the runtime has no error class of its own
+        return None
+    return 2 * int(decoder["num_hidden_layers"]) * int(keys.nbytes)
 
 
 def _quantization(folder: Path, options: Options) -> str:

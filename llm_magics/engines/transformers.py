@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import EngineError, OptionError, missing
+from ..errors import EngineError, ModelError, OptionError, missing
 from ..records import EngineInfo
 from . import planner
-from .base import Options, Plan, Progress, check_taken
+from .base import Memory, Options, Plan, Progress, check_taken
 from .checkpoint import Checkpoint, with_weights
 from .gpu import gpus
 from .inventory import Stored
@@ -91,6 +91,17 @@ class TransformersEngine(LocalEngine):
         tokenizer = load_tokenizer(str(folder), options.trust_remote_code)
         super().__init__(info, tokenizer, config.vocab_size, tuple(eos) if isinstance(eos, list) else (eos,))
         self._past: Any = None
+        self._shape = _shape(config.to_dict())
+
+    @property
+    def memory(self) -> Memory:
+        """Parameters and buffers as they lie in memory; the KV cache grows with its tokens, up to the window."""
+        model, past = self._model, self._past
+        if model is None:
+            return Memory(0, 0, 0)
+        weights = sum(tensor.nbytes for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+        total = None if self._shape is None else self._shape.kv_bytes(self.info.max_seq_len, 1, model.dtype.itemsize)
+        return Memory(weights, total, _past_bytes(past))
 
     def _feed(self, ids: Sequence[int]) -> Logits:
         torch = self._torch
@@ -113,3 +124,21 @@ class TransformersEngine(LocalEngine):
         self._model = self._past = None
         if self._torch.cuda.is_available():
             self._torch.cuda.empty_cache()
+
+
+def _shape(config: dict[str, Any]) -> planner.Shape | None:
+    try:
+        return planner.Shape.of(config)
+    except ModelError:
+        return None
+
+
+def _past_bytes(past: Any) -> int | None:
+    """What the keys and values of all layers take; None for a kind of cache that does not show them."""
+    if past is None:
+        return 0
+    layers = getattr(past, "layers", None)
+    if layers is None:
+        return None
+    held = (getattr(layer, name, None) for layer in layers for name in ("keys", "values"))
+    return sum(int(tensor.nbytes) for tensor in held if tensor is not None)

@@ -104,13 +104,12 @@ def main(arguments: Sequence[str] = ()) -> None:
     parser.add_argument("--n", type=int, default=6, help="notices a language")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args(arguments)
-    import evaluate  # on sys.path by extraction
 
     import llm_magics
 
     from .extraction import LANGS, notices
 
-    items = [item for lang in LANGS for item in notices("A", lang, args.n, evaluate)]
+    items = [item for lang in LANGS for item in notices("A", lang, args.n)]
     with llm_magics.load("demo") as session:
         masks(session, items, None, "4k")
         masks(session, items, LARGE, "128k")

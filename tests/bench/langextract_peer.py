@@ -26,6 +26,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from .extraction import LANGS, evaluate, notices
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -241,6 +243,7 @@ def _through_langextract(session: Any, item: Any, *, guided: bool) -> Any:
         use_schema_constraints=False,
         show_progress=False,
         max_char_buffer=8000,
+        resolver_params={"suppress_parse_errors": False},
         fence_output=False,
     )
 
@@ -257,6 +260,7 @@ class Count:
     spans: int = 0
     wrong: int = 0
     missed: int = 0
+    unread: int = 0
     seconds: float = 0.0
 
     def span(self, text: str, value: str, place: tuple[int, int] | None) -> None:
@@ -265,48 +269,74 @@ class Count:
         self.missed += place is None
         self.wrong += place is not None and _folded(text[place[0] : place[1]]) != _folded(value)
 
+    def row(self, name: str, number: int) -> str:
+        """A line of the table."""
+        f1 = f"{self.fields.f1:.4f}" if self.fields.wanted else "as above"
+        return f"| {name} | {number} | {f1} | {self.spans} | {self.wrong} | {self.missed} | {self.unread} | {self.seconds / number:.2f} |"
+
+
+def _place(found: Any) -> tuple[int, int] | None:
+    """The place of an extraction of langextract's."""
+    place = found.char_interval
+    return None if place is None or place.start_pos is None else (place.start_pos, place.end_pos)
+
+
+def _ours(session: Any, item: Any, counted: Count, aligned: Count) -> None:
+    """One notice through llm_magics; ``aligned`` counts the same values as langextract places them."""
+    from langextract import data, resolver
+
+    started = time.perf_counter()
+    generation = session.extract(item.text, entities=item.fields["entities"], lang=item.lang)
+    counted.seconds += time.perf_counter() - started
+    evaluate.count_fields(evaluate.reading(item, item.reply), generation.data, counted.fields)
+    texts = {key: value for key, value in generation.data.items() if isinstance(value, str)}
+    places = {span.field: (span.start, span.end) for span in reversed(generation.spans) if span.status != "absent"}
+    for key, value in texts.items():
+        counted.span(item.text, value, places.get(key))
+    started = time.perf_counter()
+    given = [data.Extraction(extraction_class=key, extraction_text=value) for key, value in texts.items()]
+    found = list(resolver.Resolver().align(given, item.text, 0, 0))
+    aligned.seconds += time.perf_counter() - started
+    for each in found:
+        aligned.span(item.text, str(each.extraction_text), _place(each))
+
+
+def _theirs(session: Any, item: Any, counted: Count, *, guided: bool) -> None:
+    """One notice through langextract."""
+    from langextract.resolver import ResolverParsingError
+
+    from llm_magics import schema
+
+    started = time.perf_counter()
+    try:
+        found = _through_langextract(session, item, guided=guided).extractions or []
+    except ResolverParsingError:
+        found = []
+        counted.unread += 1
+    counted.seconds += time.perf_counter() - started
+    raw = {each.extraction_class: each.extraction_text for each in reversed(found)}
+    read = schema.from_entities(item.fields["entities"]).parse(json.dumps(raw, default=str))
+    evaluate.count_fields(evaluate.reading(item, item.reply), read, counted.fields)
+    for each in found:
+        counted.span(item.text, str(each.extraction_text), _place(each))
+
 
 def items(count: int) -> None:
     """Print F1, spans and time of both on the same notices."""
-    import evaluate  # on sys.path by extraction
-
     import llm_magics
-    from llm_magics import schema
 
-    from .extraction import LANGS, notices
-
-    counts = {name: Count(evaluate.FieldCounts()) for name in ("llm_magics", "langextract", "langextract, guided")}
-    drawn = [item for lang in LANGS for item in notices("A", lang, count, evaluate)]
+    ours, aligned, free, guided = (Count(evaluate.FieldCounts()) for _ in range(4))
+    drawn = [item for lang in LANGS for item in notices("A", lang, count)]
     with llm_magics.load("demo") as session:
         for item in drawn:
-            expected = evaluate.reading(item, item.reply)
-            made = schema.from_entities(item.fields["entities"])
-            for name, counted in counts.items():
-                started = time.perf_counter()
-                if name == "llm_magics":
-                    generation = session.extract(item.text, entities=item.fields["entities"], lang=item.lang)
-                    counted.seconds += time.perf_counter() - started
-                    evaluate.count_fields(expected, generation.data, counted.fields)
-                    places = {span.field: span for span in reversed(generation.spans)}
-                    for key, value in generation.data.items():
-                        if isinstance(value, str):
-                            span = places.get(key)
-                            counted.span(item.text, value, None if span is None or span.status == "absent" else (span.start, span.end))
-                    continue
-                found = _through_langextract(session, item, guided=name.endswith("guided")).extractions or []
-                counted.seconds += time.perf_counter() - started
-                raw = {each.extraction_class: each.extraction_text for each in reversed(found)}
-                evaluate.count_fields(expected, made.parse(json.dumps(raw, default=str)), counted.fields)
-                for each in found:
-                    place = each.char_interval
-                    known = place is not None and place.start_pos is not None
-                    counted.span(item.text, str(each.extraction_text), (place.start_pos, place.end_pos) if known else None)
-    print(
-        "\n| through | notices | F1 | values with text | wrong spans | no span | s a notice |\n| --- | --- | --- | --- | --- | --- | --- |"
-    )
-    for name, counted in counts.items():
-        figures = f"{counted.fields.f1:.4f} | {counted.spans} | {counted.wrong} | {counted.missed} | {counted.seconds / len(drawn):.2f}"
-        print(f"| {name} | {len(drawn)} | {figures} |")
+            _ours(session, item, ours, aligned)
+            _theirs(session, item, free, guided=False)
+            _theirs(session, item, guided, guided=True)
+    print("\n| through | notices | F1 | values with text | wrong spans | no span | unreadable | s a notice |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    names = ("llm_magics", "its values, placed by langextract (s: placing alone)", "langextract", "langextract, guided by our decoder")
+    for name, counted in zip(names, (ours, aligned, free, guided), strict=True):
+        print(counted.row(name, len(drawn)))
 
 
 def main(arguments: Sequence[str] = ()) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT / "examples" / "demo_model"))
 
+import evaluate  # noqa: E402, F401 - for the benches that import this
 from generate import Generator  # noqa: E402
 from notices import Notice, Sentence, Thing, pieces_of  # noqa: E402
 from world import load_all  # noqa: E402
@@ -37,10 +38,12 @@ def _sentence(sentence: Sentence, lang: str) -> str:
     return "".join(piece for piece, _ in pieces_of(sentence, lang))
 
 
-def document(seed: str, lang: str, tokens: int, count: Callable[[str], int], *, facts: int = 8, absent: int = 2) -> Document:
+def document(
+    seed: str, lang: str, tokens: int, count: Callable[[str], int], *, facts: int = 8, absent: int = 2, others: float = 0.5
+) -> Document:
     """A document of about ``tokens`` tokens about a thing of set A: ``facts`` of its facts each stand in it once, far apart.
 
-    Around them are sentences about nothing and notices about things of other kinds. ``absent`` fields are asked for and not said.
+    Around them are sentences about nothing and, at the rate ``others``, notices about things of other kinds. ``absent`` fields are asked for and not said.
     """
     world, _ = load_all()
     generator = Generator(random.Random(seed), world, "held")
@@ -51,7 +54,7 @@ def document(seed: str, lang: str, tokens: int, count: Callable[[str], int], *, 
     generator.rng.shuffle(rest)
     unsaid = rest[:absent]
     rows += [(generator._entity(made, thing.kind.name, None, None, lang, lang, thing, True), made.name, None) for made in unsaid]
-    around = _around(generator, thing, lang, tokens, count)
+    around = _around(generator, thing, lang, tokens, count=count, others=others)
     at = sorted(generator.rng.sample(range(len(around)), len(said)))
     spots = dict(zip(at, generator.rng.sample([*said.values()], len(said)), strict=True))
     text, starts = "", {}
@@ -94,16 +97,16 @@ def _row(generator: Generator, thing: Thing, name: str, lang: str) -> tuple[tupl
     return generator._entity(thing.kind.fields[name], thing.kind.name, fact, written, lang, lang, thing, True), name, written
 
 
-def _around(generator: Generator, thing: Thing, lang: str, tokens: int, count: Callable[[str], int]) -> list[str]:
+def _around(generator: Generator, thing: Thing, lang: str, tokens: int, *, count: Callable[[str], int], others: float) -> list[str]:
     """Paragraphs about anything else, ``tokens`` together."""
-    others = [kind for kind in generator.writer.kinds if kind is not thing.kind]
+    kinds = [kind for kind in generator.writer.kinds if kind is not thing.kind]
     paragraphs: list[str] = []
     held = 0
     while held < tokens:
-        if generator.rng.random() < 0.5:
+        if generator.rng.random() >= others:
             text = " ".join(_sentence(generator.writer.filler(), lang) for _ in range(generator.rng.randint(2, 6)))
         else:
-            text = generator.writer.notice(generator.rng.choice(others), others=False).render(lang)
+            text = generator.writer.notice(generator.rng.choice(kinds), others=False).render(lang)
         if thing.name.text(lang) not in text:
             paragraphs.append(text)
             held += count(text)

@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import DependencyError, EngineError, ModelError, OptionError
 from ...records import EngineInfo
 from .. import handbuilt, manifest, planner
-from ..base import Options, Progress
+from ..base import Memory, Options, Progress
 from ..checkpoint import Checkpoint
 from ..gpu import gpus
 from ..local import load_tokenizer
@@ -144,7 +144,14 @@ def load(folder: Path, checkpoint: Checkpoint, options: Options, release: Releas
         max_input_len=min(options.max_input_len or found.max_input_len, found.max_input_len),
     )
     tokenizer = load_tokenizer(str(tokenizer_folder), options.trust_remote_code)
-    return TensorRTEngine(llm, info, tokenizer, checkpoint.eos_ids, guided=guided, logprobs=found.logprobs)
+    return TensorRTEngine(llm, info, tokenizer, checkpoint.eos_ids, memory=_memory(found, options), guided=guided, logprobs=found.logprobs)
+
+
+def _memory(found: Prepared, options: Options) -> Memory:
+    """An engine's files hold its weights, a checkpoint's are cast as they are loaded; the library does not tell how full its cache is."""
+    files = list(found.model.glob("rank*.engine")) if found.kind == "engine" else []
+    weights = sum(path.stat().st_size for path in files) if files else None
+    return Memory(weights, options.kv_cache_mb * 2**20 * found.tensor_parallel if options.kv_cache_mb else None)
 
 
 def _device(found: Prepared) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 from ...errors import EngineError
 from ...records import Chunk, EngineInfo, FinishReason, Guide, Measured, Message, Prompt, TokenLogprob
-from ..base import Note, Progress
+from ..base import Memory, Note, Progress
 from ..local import render_chat
 from . import failures
 
@@ -77,8 +77,11 @@ class _Step:
 class TensorRTEngine:
     """A loaded engine, or a loaded checkpoint in the PyTorch era. Mutable: it can be closed."""
 
-    def __init__(self, llm: Any, info: EngineInfo, tokenizer: Any, eos_ids: tuple[int, ...], *, guided: bool, logprobs: bool) -> None:
+    def __init__(
+        self, llm: Any, info: EngineInfo, tokenizer: Any, eos_ids: tuple[int, ...], *, memory: Memory, guided: bool, logprobs: bool
+    ) -> None:
         self.info = info
+        self.memory = memory
         self.tokenizer = tokenizer
         self.guided = guided
         self._llm = llm
