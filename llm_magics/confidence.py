@@ -22,9 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import replies
 from .records import Confidence, EngineInfo, TokenLogprob
-from .schema import Field, Schema
+from .schema import Field, Schema, replies
 
 DEMO = Path(__file__).parent / "demo"
 # How many of the likeliest tokens an engine is asked for beside each one: true, false, null, and pieces of them.

@@ -25,7 +25,7 @@ _FIRST_S = 0.05
 # Front ends replace a display and cannot add to it. So a long answer is shown in blocks, a display each, and only the last block is sent
 # again: a closed one never is, until the report takes the place of all. What is sent is in proportion to the answer's length, at
 # whatever pace it comes: the open block is sent only when a 50th of it is new, so a character pays for at most 50 that are sent, and
-# once in the report; twice that, for there is HTML and text. A faster engine fills blocks in fewer updates and pays less.
+# for two in the report, which is HTML and text; updates are HTML alone. A faster engine fills a block in fewer updates and pays less.
 # A block has 2,000 characters or more and is a second old or more, so at most 40 characters wait to be seen, 80 in the longest line,
 # and few displays are left empty in the end: none after an answer of under 2,000.
 _FRESH = 1 / 50
@@ -129,7 +129,7 @@ class Live:
             return
         for number, text in self._draft.add(piece, time.monotonic()).items():
             shown = report.live_html(text, self._stream.input_tokens) if number == 0 else _block_html(text)
-            self._show({"text/plain": text, "text/html": shown}, {}, number)
+            self._show({"text/html": shown}, {}, number)
 
     def _show(self, data: dict[str, str], metadata: dict[str, Any], number: int = 0) -> None:
         if number == len(self._handles):

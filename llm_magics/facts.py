@@ -183,7 +183,7 @@ def as_html(facts: Facts) -> str:
     )
     queue = "".join(f"<li>{html.escape(line)}</li>" for line in queue_lines(facts)) or "<li>nothing runs</li>"
     return (
-        f'<div class="llm-magics"><div><strong>{html.escape(model_line(facts.info))}</strong></div>'
+        f'<div class="llm-magics" style="line-height:1.5"><div><strong>{html.escape(model_line(facts.info))}</strong></div>'
         f'<table aria-label="Memory" style="margin:.4em 0;border-collapse:collapse">{rows}</table>'
         f'<div style="{_MUTED}">Queue</div><ul aria-label="Queue" style="margin:.1em 0 .4em;padding-left:1.4em">{queue}</ul>'
         f"{plot(facts.runs)}</div>"

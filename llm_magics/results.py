@@ -108,6 +108,6 @@ def append_line(generation: Generation, path: str | PathLike[str]) -> None:
 
 def write_page(generation: Generation, path: str | PathLike[str]) -> None:
     """Write the report as a page that needs no kernel and fetches nothing."""
-    from .page import page
+    from .report.page import page
 
     Path(path).write_text(page(generation), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 from typing_extensions import Self, Unpack
 
-from . import engines, notation, prompts
+from . import engines, prompts
 from . import schema as schemas
 from .documents import Advance, LongStream
 from .engines.base import Engine, Options, Progress
@@ -17,6 +17,7 @@ from .examples import checked
 from .monitor import Monitor
 from .records import Generation, Message, Request, Sampling
 from .runner import Stream, prepare
+from .schema import notation
 from .tasks import find
 
 
@@ -167,7 +168,8 @@ class Session:
         """Typed values in ``.data``; what the text does not say is None.
 
         What to find is said by ``entities`` (``{key: hint}``, types marked as ``llm_magics.schema`` says) or by ``schema``: a line such as
-        ``'name, price float'`` (``llm_magics.shorthand`` has its grammar), a JSON Schema, a dataclass, a TypedDict or a pydantic model.
+        ``'name, price float'`` (its grammar is in ``llm_magics.schema.shorthand``), a JSON Schema, a dataclass, a TypedDict or a
+        pydantic model.
         ``many`` finds any number of such records, as a list. ``copy`` holds free texts to pieces of ``text``; ``grounded`` drops
         values that are nowhere in it. ``examples`` are ``(text, data)`` pairs that show the model what is wanted.
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llm_magics import confidence, notation
+from llm_magics import confidence
 from llm_magics.confidence import Calibration, Place, measure
 from llm_magics.records import Prompt, TokenLogprob
+from llm_magics.schema import notation
 from llm_magics.session import Session
 
 NOTICE = "Velmora Systems was founded in 1987 by Mira Holtan. The company is based in Lyon and has 240 employees."

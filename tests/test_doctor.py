@@ -21,9 +21,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 import llm_magics
-from llm_magics import doctor, probe, redaction
+from llm_magics import doctor
 from llm_magics.__main__ import main
-from llm_magics.doctor import Check, Limits
+from llm_magics.doctor import Check, Limits, probe, redaction
 from llm_magics.engines import cache, tensorrt_llm
 from llm_magics.engines.tensorrt_llm import builder, runtime
 

@@ -16,11 +16,11 @@ from IPython.utils.capture import capture_output
 import llm_magics
 from llm_magics import display, schema
 from llm_magics.documents import LongStream, extract_document
+from llm_magics.documents.merging import Part, merge, same
+from llm_magics.documents.pieces import Piece, split, whole_at
 from llm_magics.engines.scripted import ScriptedEngine
 from llm_magics.errors import OptionError, TooLongError
 from llm_magics.grounding import ground
-from llm_magics.merging import Part, merge, same
-from llm_magics.pieces import Piece, split, whole_at
 from llm_magics.records import Confidence, EngineInfo, Generation, Request, Sampling, Span, Timing
 from llm_magics.session import Session
 

@@ -14,8 +14,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from llm_magics.engines.scripted import ScriptedEngine
 from llm_magics.errors import DependencyError, OptionError, SchemaError
-from llm_magics.quantities import Quantity
 from llm_magics.session import Session
+from llm_magics.values.quantities import Quantity
 
 NOTICE = "Velmora Systems was founded in 1987 by Mira Holtan. The company is based in Lyon and has 240 employees."
 LINE = "founder: who founded the company, year int: the year of foundation, city: where it is based"

@@ -15,10 +15,9 @@ import regex
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from llm_magics import fuzzy
-from llm_magics.folding import Source, folded
-from llm_magics.grounding import ground
-from llm_magics.quantities import Quantity
+from llm_magics.grounding import fuzzy, ground
+from llm_magics.grounding.folding import Source, folded
+from llm_magics.values.quantities import Quantity
 
 
 def one(value: object, text: str, name: str = "x") -> tuple[str, str]:

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from llm_magics import notation
 from llm_magics.engines import guidance
 from llm_magics.engines.guidance import Guided, copying, enforceable
 from llm_magics.errors import SchemaError
 from llm_magics.records import Guide, Prompt
+from llm_magics.schema import notation
 from llm_magics.session import Session
 
 TEXT = 'Velmora was founded in 1987 by Mira "Mi" Holt\\an, near Lyon.\r\n日本語のテキスト, cafe\u0301 au lait 👩‍🚀 İzmir\tend'

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_magics import highlight, palette
 from llm_magics.engines.scripted import ScriptedEngine
 from llm_magics.grounding import ground
-from llm_magics.page import page
 from llm_magics.records import Confidence, Generation, Span
+from llm_magics.report import highlight, palette
+from llm_magics.report.page import page
 from llm_magics.session import Session
 
 TEXT = "Acme Ltd of Lyon made 2 chairs on 12 March 2024."
@@ -126,6 +126,13 @@ def test_confidence_is_shown_with_its_runner_up_and_whether_it_was_calibrated() 
     for shown in (highlight.as_text("x", rows), Page(highlight.as_html("x", rows, "k")).text):
         assert re.search(r"x\s*str\s*0\.97\s*n/a", shown)
         assert "raw 0.61 (or False 0.30)" in shown
+
+
+def test_no_rounding_makes_a_certainty() -> None:
+    sure = {"a": Confidence(0.9999, 0.9999, True, None, 0.0001), "b": Confidence(1.0, 1.0, True), "c": Confidence(0.001, 0.001, True)}
+    lines = highlight.as_text("x", made({"a": "x", "b": "x", "c": "x"}, (), sure)).splitlines()
+    assert [line.split()[4] for line in lines[1:4]] == [">0.99", "1.00", "<0.01"]
+    assert "or none" not in lines[1]
 
 
 def test_dropped_values_are_shown() -> None:

@@ -12,8 +12,8 @@ import nbformat
 import pytest
 
 from llm_magics.engines.scripted import ScriptedEngine
-from llm_magics.page import page as page_of
 from llm_magics.records import Generation
+from llm_magics.report.page import page as page_of
 from llm_magics.session import Session
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed")]

@@ -10,9 +10,11 @@ from typing import Annotated, Any, Literal, Optional, TypedDict
 import jsonschema
 import pytest
 
-from llm_magics import dates, notation, quantities, replies, schema
+from llm_magics import schema
 from llm_magics.errors import SchemaError
-from llm_magics.quantities import Quantity
+from llm_magics.schema import notation, replies
+from llm_magics.values import dates, quantities
+from llm_magics.values.quantities import Quantity
 
 SEED = {
     "name": "the name of the model",

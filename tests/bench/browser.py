@@ -48,7 +48,7 @@ DEMO_LONG = "%llm_load demo\n%llm_answer --temperature 9 --seed 1 --max-new-toke
 _PAINT = """cell => new Promise(done => {
   const node = document.querySelectorAll('.jp-CodeCell')[cell], old = new Set(node.querySelectorAll('.jp-OutputArea-output'));
   let pressed = 0;
-  addEventListener('keydown', event => { if (event.key === 'Enter') pressed = performance.now() }, {capture: true, once: true});
+  addEventListener('keydown', event => { if (event.key === 'Enter') pressed = performance.now() }, {capture: true});
   const look = () => {
     for (const output of node.querySelectorAll('.jp-OutputArea-output'))
       if (!old.has(output) && pressed && (output.querySelector('.llm-magics') ? output.querySelector('.llm-magics').innerText.split('\\n').length > 1

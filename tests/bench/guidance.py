@@ -99,8 +99,8 @@ def _vocabulary(size: int, document: Any, reply: str) -> None:
 
 def main() -> None:
     """Print a table a vocabulary."""
-    from llm_magics import notation
     from llm_magics.engines.guidance import enforceable
+    from llm_magics.schema import notation
 
     document = notation.schema_of(LINE).json_schema
     print(f"schema check before the run: {_timed(lambda: enforceable(document))[0]:.1f} ms the first time\n")

@@ -1,4 +1,4 @@
-"""What the doctor looks at in another process: ``python -m llm_magics.probe NAME JSON``.
+"""What the doctor looks at in another process: ``python -m llm_magics.doctor.probe NAME JSON``.
 
 A broken installation may hang or crash while it is imported, and a GPU library holds memory for as long as its process
 lives. So such things are done elsewhere, with a time limit, and what is left of a hanging one is ended.
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .engines import child
+from ..engines import child
 
 _MARK = "llm_magics probe: "
 _OUTPUT_BYTES = 200_000
@@ -159,8 +159,8 @@ def _assigned(thing: Any) -> set[str]:
 
 def token(asked: Mapping[str, Any]) -> dict[str, Any]:
     """One token of the engine in the store folder ``folder``, or of the demonstration model where it is empty."""
-    from .errors import LLMMagicsError
-    from .records import Prompt, Sampling
+    from ..errors import LLMMagicsError
+    from ..records import Prompt, Sampling
 
     started = time.perf_counter()
     try:
@@ -180,15 +180,15 @@ def _silent(_: str) -> None:
 
 
 def _demo() -> Any:
-    from . import engines
+    from .. import engines
 
     return engines.load(engines.build(engines.DEMO, "onnx", engines.Options(), _silent), _silent)
 
 
 def _stored(folder: Path, kv_cache_mb: int) -> Any:
     """Loaded as it stands, so that nothing is built."""
-    from .engines import Options, checkpoint, tensorrt_llm
-    from .engines.tensorrt_llm import loader
+    from ..engines import Options, checkpoint, tensorrt_llm
+    from ..engines.tensorrt_llm import loader
 
     model = checkpoint.local(loader.read(folder).model)
     return tensorrt_llm.load(folder, model, Options(kv_cache_mb=kv_cache_mb), _silent)

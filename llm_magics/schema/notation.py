@@ -13,10 +13,10 @@ from typing import Any
 
 import typing_extensions
 
-from . import values
-from .errors import SchemaError
-from .quantities import Quantity
-from .schema import Field, Schema, Type, from_entities, from_fields, from_json_schema, members, parse_hint, records, with_hint
+from .. import values
+from ..errors import SchemaError
+from ..values.quantities import Quantity
+from . import Field, Schema, Type, from_entities, from_fields, from_json_schema, members, parse_hint, records, with_hint
 from .shorthand import parse_line
 
 _JSON_TYPES = ("string", "number", "integer", "boolean", "object", "array", "null")

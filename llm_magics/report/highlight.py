@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 from . import palette
 
 if TYPE_CHECKING:
-    from .records import Confidence, Generation, Span
+    from ..records import Confidence, Generation, Span
 
 # Longer texts are folded: shown are the stretches around the marks.
 LONG, AROUND, STRETCHES = 1500, 70, 24
+# A runner-up that is less likely is not named.
+_WORTH = 0.01
 _CELL = "text-align:left;vertical-align:top"
 _TEXT = "white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.7;margin:.3em 0"
 _HEADS = ("", "field", "value", "type", "confidence", "in the text")
@@ -205,14 +207,19 @@ def status(row: Row) -> str:
 
 
 def _sure(row: Row) -> str:
-    """``0.97``; ``raw 0.97`` where it was not calibrated; with the runner-up where there is one."""
+    """``0.97``; ``raw 0.97`` where it was not calibrated; with the runner-up where it is worth a word."""
     made = row.confidence
     if made is None:
         return "n/a"
-    told = f"{'' if made.calibrated else 'raw '}{made.probability:.2f}"
-    if made.runner_up_probability is None:
+    told = f"{'' if made.calibrated else 'raw '}{_probability(made.probability)}"
+    if not made.runner_up_probability or made.runner_up_probability < _WORTH:
         return told
-    return f"{told} (or {shown(value_text(made.runner_up))} {made.runner_up_probability:.2f})"
+    return f"{told} (or {shown(value_text(made.runner_up))} {_probability(made.runner_up_probability)})"
+
+
+def _probability(value: float) -> str:
+    """Two decimals, which never make a certainty of what is none."""
+    return ">0.99" if 0.99 < value < 1 else "<0.01" if 0 < value < _WORTH else f"{value:.2f}"
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

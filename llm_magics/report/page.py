@@ -6,10 +6,11 @@ import html
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from . import highlight, report
+from .. import report
+from . import highlight
 
 if TYPE_CHECKING:
-    from .records import Generation
+    from ..records import Generation
 
 # Nothing may be fetched and nothing may run, whatever a model wrote.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"

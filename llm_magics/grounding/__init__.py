@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..records import Span
+from ..values.quantities import Quantity
 from . import fuzzy, mentions
 from .folding import Source, as_read, cuts_number, folded, is_cut
-from .quantities import Quantity
-from .records import Span
 
 # As many places of one value are weighed against each other, and as many are told beside the best.
 _CANDIDATES, _OTHERS = 200, 20

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .errors import OptionError
+from ..errors import OptionError
 
 Counter = Callable[[str], int]
 

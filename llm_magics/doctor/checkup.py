@@ -16,15 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from ..engines import cache, planner, unusable
+from ..engines.gpu import Gpu, gpus
+from ..engines.tensorrt_llm import failures, loader, runtime
+from ..engines.tensorrt_llm import release as releases
+from ..errors import DependencyError
 from . import probe
-from .engines import cache, planner, unusable
-from .engines.gpu import Gpu, gpus
-from .engines.tensorrt_llm import failures, loader, runtime
-from .engines.tensorrt_llm import release as releases
-from .errors import DependencyError
 
 State = Literal["ok", "warn", "fail", "none"]
-SIGNATURES = Path(__file__).parent / "engines" / "tensorrt_llm" / "signatures.json"
+SIGNATURES = Path(__file__).parent.parent / "engines" / "tensorrt_llm" / "signatures.json"
 _LONGEST = 300  # characters of a foreign text
 # An 8B engine takes 9 to 16 GiB, and twice that while it is built; its checkpoint 15 to 16 GiB.
 _ROOM = 32 * planner.GIB

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import dates, quantities
+from ..values import dates, quantities
 from .folding import cuts_number
 
 Places = Mapping[Any, list[tuple[int, int]]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import highlight
 
 if TYPE_CHECKING:
-    from .records import Generation, Timing
+    from ..records import Generation, Timing
 
 PromptView = Literal["folded", "open", "none"]
 

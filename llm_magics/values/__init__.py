@@ -20,7 +20,7 @@ from . import dates, quantities
 from .quantities import Quantity
 
 if TYPE_CHECKING:
-    from .schema import Field
+    from ..schema import Field
 
 _YES = frozenset(("true", "yes", "oui", "sí", "si", "ja", "wahr", "vrai", "verdadero", "y", "1"))
 _NO = frozenset(("false", "no", "non", "nein", "falsch", "faux", "falso", "n", "0"))

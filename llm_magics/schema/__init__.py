@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from . import replies, values
-from .errors import SchemaError
+from .. import values
+from ..errors import SchemaError
+from . import replies
 
 Type = Literal["str", "bool", "int", "float", "date", "datetime", "choice", "quantity", "object", "any"]
 

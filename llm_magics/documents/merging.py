@@ -17,11 +17,11 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..records import Confidence, Conflict, Generation, Span
+from ..results import leaves
+from ..values import as_written
+from ..values.quantities import Quantity
 from .pieces import Piece
-from .quantities import Quantity
-from .records import Confidence, Conflict, Generation, Span
-from .results import leaves
-from .values import as_written
 
 _STATUSES = ("absent", "fuzzy", "normalised", "exact")
 

@@ -22,8 +22,8 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from .errors import SchemaError, nearest
-from .schema import WORDS, Field, Type, with_hint
+from ..errors import SchemaError, nearest
+from . import WORDS, Field, Type, with_hint
 
 
 def parse_line(text: str) -> tuple[Field, ...]:

@@ -16,18 +16,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .engines.base import Engine
-from .errors import OptionError, TooLongError
+from ..engines.base import Engine
+from ..errors import OptionError, TooLongError
+from ..monitor import Monitor
+from ..records import Conflict, Generation, Request, Span, Timing
+from ..runner import Stream, interrupts_set, prepare
+from ..schema import Schema
+from ..values import plain
 from .merging import Merged, Part, merge
-from .monitor import Monitor
 from .pieces import Piece, split
-from .records import Conflict, Generation, Request, Span, Timing
-from .runner import Stream, interrupts_set, prepare
-from .schema import Schema
-from .values import plain
 
 if TYPE_CHECKING:
-    from .session import Session
+    from ..session import Session
 
 Advance = Callable[["Progress"], None]
 # A piece with less room than this is all instruction and no text.
@@ -240,6 +240,6 @@ def _said(value: Any, spans: Sequence[Span]) -> str:
 
 def value_at(data: Any, path: str) -> Any:
     """The value of extracted data at a path such as ``lines[0].qty``; None where there is none."""
-    from .results import leaves
+    from ..results import leaves
 
     return dict(leaves(data)).get(path)
