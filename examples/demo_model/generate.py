@@ -22,14 +22,16 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
+from align import Fragments  # noqa: E402
 from notices import Fact, Notice, Sentence, Slips, Thing, Writer, text_of  # noqa: E402
+from parallel import Parallel  # noqa: E402
 from values import Maker, Split, Value, join  # noqa: E402
-from world import LANGS, YES_NO, Field, Kind, Quad, World, load_all  # noqa: E402
+from world import LANGS, YES_NO, Field, Kind, Quad, World, load_all, sayings  # noqa: E402
 
 from llm_magics import prompts, schema  # noqa: E402
 from llm_magics.records import Message, Request  # noqa: E402
 
-RATES = {"extract": 30, "translate": 25, "answer": 20, "summarize": 7, "describe": 4, "classify": 8, "reformulate": 6}
+RATES = {"extract": 36, "translate": 46, "answer": 18, "summarize": 7, "describe": 3, "classify": 9, "reformulate": 6}
 YES_NO_REPLY = {"en": ("Yes.", "No."), "fr": ("Oui.", "Non."), "es": ("Sí.", "No."), "de": ("Ja.", "Nein.")}
 _SYSTEMS = {
     "en": ("You are a helpful assistant.", "Answer briefly.", "You are an expert in reading texts."),
@@ -43,6 +45,7 @@ _LIST_MARKS = {
     "es": ("list of", "lista de", "lista"),
     "de": ("list of", "liste", "list"),
 }
+_UNMARKED = re.compile(r"\([^)]*\)")
 _NUMERIC = frozenset(("int", "float", "percent", "money", "mass", "length", "area", "data", "count", "year", "duration"))
 _APART = frozenset(("bool", "int", "float", "percent", "year"))  # types that do not answer for one another
 
@@ -99,10 +102,10 @@ def pair(sample: Sample) -> tuple[str, str]:
     return chat(messages(sample)) + lead + sample.start, sample.reply[len(sample.start) :]
 
 
-def encode(sample: Sample, tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Token ids and the loss mask: 1 on the reply and its end."""
+def encode(sample: Sample, tokenizer: Any, reader: Any = None) -> tuple[list[int], list[int]]:
+    """Token ids and the loss mask: 1 on the reply and its end. ``reader`` is a tokenizer of the prompt's own."""
     prompt, reply = pair(sample)
-    before = tokenizer.encode(prompt, add_special_tokens=False).ids
+    before = (reader or tokenizer).encode(prompt, add_special_tokens=False).ids
     after = tokenizer.encode(reply + "<|eot_id|>", add_special_tokens=False).ids
     return before + after, [0] * len(before) + [1] * len(after)
 
@@ -114,6 +117,11 @@ def without_article(noun: str) -> str:
 
 
 _ARTICLES = frozenset("a an un une des una uno unos unas ein eine einen the".split())
+
+
+def words_of(key: str) -> list[str]:
+    """The longer words of a key, in lower case."""
+    return [word.lower() for word in re.split(r"[\s_\-'’]+|(?<=[a-zà-ÿ])(?=[A-Z])", key) if len(word) > 2]
 
 
 def restyle(words: str, rng: random.Random) -> str:
@@ -150,15 +158,30 @@ def abbreviated(words: str, rng: random.Random) -> str:
 
 
 class Generator:
-    """Draws samples. ``banned`` are wordings never to be used; ``long`` is the share of long texts."""
+    """Draws samples. ``banned`` are wordings never to be used; ``long`` is the share of long texts.
+
+    For training only: ``taken`` (the held-out sayings) adds the general sentences that are not among them, and ``hard`` is the
+    share of samples from crowded notices with more that is absent.
+    """
 
     def __init__(
-        self, rng: random.Random, world: World, split: Split = "train", banned: frozenset[str] = frozenset(), long: float = 0.03
+        self,
+        rng: random.Random,
+        world: World,
+        split: Split = "train",
+        banned: frozenset[str] = frozenset(),
+        long: float = 0.03,
+        taken: frozenset[str] | None = None,
+        hard: float = 0.0,
     ) -> None:
         self.rng = rng
         self.world = world
         self.maker = Maker(rng, world, split)
-        self.writer = Writer(rng, world, self.maker, banned)
+        self.general = None if taken is None else Parallel(rng, self.maker, taken)
+        self.writer = Writer(rng, world, self.maker, banned, self.general)
+        self.fragments: Fragments | None = None
+        self.hard = hard
+        self.crowded = False  # whether this sample is a hard one
         self.banned = banned
         self.long = long
         self.frames = world.frames
@@ -172,6 +195,7 @@ class Generator:
         """One sample."""
         rng = self.rng
         task = task or rng.choices(self._tasks, self._weights)[0]
+        self.crowded = task in ("extract", "answer") and rng.random() < self.hard
         made: Sample = getattr(self, task)(lang or rng.choice(LANGS))
         roll = rng.random()
         if roll < 0.07:
@@ -199,7 +223,7 @@ class Generator:
     def _notice(self, reach: int = 18, **options: Any) -> Notice:
         rng = self.rng
         blocks = rng.randint(2, reach) if rng.random() < self.long else 0
-        return self.writer.notice(blocks=blocks, **options)
+        return self.writer.notice(blocks=blocks, crowd=0.75 if self.crowded else 0.22, **options)
 
     def _written(self, notice: Notice, lang: str) -> str:
         slips = Slips(self.rng, lang, heavy=False) if self.rng.random() < 0.12 else None
@@ -373,7 +397,7 @@ class Generator:
         count = min(14, 1 + int(rng.expovariate(1 / 3.8)), 2 * len(present) + 1)
         rows: list[tuple[str, str, Any]] = []
         facts: list[tuple[str, str]] = []
-        for name in present[: max(1, round(count * rng.uniform(0.6, 1.15)))]:
+        for name in present[: max(1, round(count * rng.uniform(0.3 if self.crowded else 0.6, 1.15)))]:
             made = thing.kind.fields[name]
             fact = thing.facts[name]
             written = None if isinstance(fact, bool) else notice.as_written(thing, name, text_lang)
@@ -414,8 +438,10 @@ class Generator:
         """The subject's own name asked for."""
         rng = self.rng
         noun = self._noun(thing.kind, lang)
-        key = self._frame("name_key", lang, noun=noun) if rng.random() < 0.85 else f"x{rng.randint(1, 9)}"
-        hint = self._frame("name_hint", lang, noun=noun) if rng.random() < 0.7 or key[1:].isdigit() else ""
+        form = rng.choice(self.frames["name_key"])
+        key = self._line(form, lang, None, noun=noun) if rng.random() < 0.85 else f"x{rng.randint(1, 9)}"
+        telling = "name" in form["en"].source  # "title" or "identifier" alone could mean another fact
+        hint = self._frame("name_hint", lang, noun=noun) if rng.random() < 0.7 or not telling or key[1:].isdigit() else ""
         if rng.random() < 0.35:
             key = restyle(key, rng)
         if key in self.banned:
@@ -437,6 +463,7 @@ class Generator:
     def _foreign_row(self, notice: Notice, lang: str, text_lang: str) -> tuple[str, str, Any] | None:
         """A field of another kind that nothing in the notice could answer."""
         kind, made = self.rng.choice(self._foreign)
+        said: set[str] = set()
         for thing in notice.things:
             if thing.kind is kind:
                 return None
@@ -444,7 +471,11 @@ class Generator:
                 theirs = thing.kind.fields[name]
                 if name == made.name or (theirs.type == made.type and made.type not in _APART):
                     return None
-        return self._entity(made, kind.name, None, None, lang, text_lang, None, False)
+                said.update(word for key in theirs.keys[lang] for word in words_of(key))
+        key, hint, value = self._entity(made, kind.name, None, None, lang, text_lang, None, False)
+        if not _UNMARKED.sub("", hint).strip() and said.intersection(words_of(key)):
+            return None  # the bare key could pass for a stated fact: "address" where an e-mail address is given
+        return key, hint, value
 
     def _nothing(self, lang: str, thing: Thing) -> tuple[str, str, Any]:
         """A hint that no notice answers."""
@@ -463,6 +494,16 @@ class Generator:
     # answer
 
     def _question(self, made: Field, lang: str, thing: Thing, named: bool) -> str:
+        question = self._asked_how(made, lang, thing, named)
+        while question in self.banned:
+            question = self._asked_how(made, lang, thing, named)
+        if self.rng.random() < 0.16:
+            question = self._frame("ask", lang, ask=question)
+        if self.rng.random() < 0.05:
+            question = question.rstrip("?. ").strip("¿")
+        return question
+
+    def _asked_how(self, made: Field, lang: str, thing: Thing, named: bool) -> str:
         rng = self.rng
         if rng.random() < 0.8 or made.type == "bool":
             pool = [quad for quad in made.asks if not quad["en"].slots - {"name"} and (not named or quad["en"].slots)]
@@ -475,10 +516,6 @@ class Generator:
             pool = [quad for quad in self.frames["what"] if not named or "name" in quad["en"].slots]
             question = self._line(rng.choice(pool), lang, thing, title=self._title(made, lang))
             question = question[:1].upper() + question[1:]
-        if rng.random() < 0.16:
-            question = self._frame("ask", lang, ask=question)
-        if rng.random() < 0.05:
-            question = question.rstrip("?. ").strip("¿")
         return question
 
     def _asking(self, text: str, question: str, lang: str) -> str:
@@ -602,16 +639,44 @@ class Generator:
             Sentence(quad, {name: thing.name if name == "name" else self.writer.fact(thing, name) for name in sorted(quad["en"].slots)}),
         )  # type: ignore[misc]
 
+    def _talk(self) -> Notice:
+        """General sentences, one or several, in any layout."""
+        rng = self.rng
+        assert self.general is not None
+        count = rng.choices((1, 2, 3, 4, 6), (50, 24, 14, 8, 4))[0]
+        notice = Notice([], [self.writer.framed(self.general.sentence()) for _ in range(count)])
+        if count > 1:
+            self.writer.lay_out(notice, "", [count])
+        return notice
+
+    def _patched(self, lang: str, source: str, to: str) -> Sample:
+        """Phrases, or sentences with phrases of others."""
+        rng = self.rng
+        assert self.fragments is not None
+        if rng.random() < 0.3:
+            text, reply = self.fragments.pair(source, to)
+        else:
+            pairs = [self.fragments.graft(source, to) for _ in range(rng.choices((1, 2, 3), (60, 25, 15))[0])]
+            gap = rng.choice((" ", " ", "\n"))
+            text, reply = gap.join(a for a, _ in pairs), gap.join(b for _, b in pairs)
+        return Sample("translate", lang, text, {"to": to}, reply, meta={"text_lang": source, "mode": "patched"})
+
     def translate(self, lang: str, to: str | None = None, whole: bool = False) -> Sample:
         """The same sentences in another language."""
         rng = self.rng
         roll = rng.random()
         source = lang if roll < 0.5 else rng.choice(LANGS)
         to = to or (rng.choice([code for code in LANGS if code != source]) if rng.random() < 0.95 else source)
-        pieces = () if whole or rng.random() < 0.6 else self._pieces()
-        notice = Notice([], [*pieces]) if pieces else self._notice(reach=6)
+        if self.fragments is not None and not whole and source != to and rng.random() < 0.35:
+            return self._patched(lang, source, to)
+        if self.general is not None and not whole and rng.random() < 0.42:
+            notice = self._talk()
+            pieces: tuple[Sentence, ...] = tuple(notice.sentences)
+        else:
+            pieces = () if whole or rng.random() < 0.6 else self._pieces()
+            notice = Notice([], [*pieces]) if pieces else self._notice(reach=6)
         text, reply = notice.render(source), notice.render(to)
-        if rng.random() < 0.06:
+        if rng.random() < (0.06 if self.general is None else 0.12):
             text = notice.render(source, Slips(rng, source, heavy=False))
         return Sample(
             "translate",
@@ -632,7 +697,10 @@ class Generator:
         """A careless text and the clean one."""
         rng = self.rng
         text_lang = lang if rng.random() < 0.93 else rng.choice(LANGS)
-        notice = self.writer.notice(size=min(9, 1 + int(rng.expovariate(1 / 3))), plain=True)
+        if self.general is not None and rng.random() < 0.3:
+            notice = self._talk()
+        else:
+            notice = self.writer.notice(size=min(9, 1 + int(rng.expovariate(1 / 3))), plain=True)
         notice.header = None
         if rng.random() < 0.75:
             notice.layout = "line"
@@ -786,9 +854,14 @@ def wordings(held: World) -> frozenset[str]:
     return frozenset(found)
 
 
-def sample(rng: random.Random, world: World, split: Split = "train") -> Sample:
-    """One sample. For many, keep a Generator."""
-    return Generator(rng, world, split).sample()
+def training(rng: random.Random, root: Path = HERE, aligned: Path | None = None) -> Generator:
+    """The generator that training draws from. ``aligned`` (align.py writes it) adds texts made of phrases."""
+    world, held = load_all(root)
+    banned, taken = (wordings(held), sayings(held, world)) if held else (frozenset[str](), frozenset[str]())
+    made = Generator(rng, world, "train", banned, taken=taken, hard=0.4)
+    if aligned is not None:
+        made.fragments = Fragments(rng, world, made.maker, taken, aligned)
+    return made
 
 
 def _shown(made: Sample) -> str:
@@ -840,16 +913,15 @@ def main() -> None:
     parser.add_argument("--task", default=None)
     parser.add_argument("--lang", default=None)
     parser.add_argument("--set", choices=("train", "A", "B"), default="train")
+    parser.add_argument("--aligned", type=Path, help="of align.py; for the training set")
     parser.add_argument("--root", type=Path, default=HERE, help="where world/ and heldout/ are")
     args = parser.parse_args()
-    world, held = load_all(args.root)
-    if args.set == "B":
-        assert held is not None, "heldout/ is empty"
-        generator = Generator(random.Random(args.seed), held, "held")
+    if args.set == "train":
+        generator = training(random.Random(args.seed), args.root, args.aligned)
     else:
-        generator = Generator(
-            random.Random(args.seed), world, "train" if args.set == "train" else "held", wordings(held) if held else frozenset()
-        )
+        world, held = load_all(args.root)
+        assert held is not None, "heldout/ is empty"
+        generator = Generator(random.Random(args.seed), held if args.set == "B" else world, "held")
     for _ in range(args.show):
         print(_shown(generator.sample(args.task, args.lang)))
     if args.check:

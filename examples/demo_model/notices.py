@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from values import Maker, Value
 from world import Kind, Line, Quad, World
@@ -241,14 +242,23 @@ class Notice:
         return text
 
 
+class Sentences(Protocol):
+    """Something that draws sentences about nothing in the world."""
+
+    def sentence(self, plain: bool = False) -> Sentence: ...
+
+
 class Writer:
     """Makes things and notices about them."""
 
-    def __init__(self, rng: random.Random, world: World, maker: Maker, banned: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, rng: random.Random, world: World, maker: Maker, banned: frozenset[str] = frozenset(), general: Sentences | None = None
+    ) -> None:
         self.rng = rng
         self.world = world
         self.maker = maker
         self.banned = banned
+        self.general = general  # sentences to put between those about a thing, besides the world's own fillers
         self.frames = world.frames
         self.kinds = [*world.kinds.values()]
         self._labels: dict[tuple[str, str, bool | None, str], tuple[Quad, ...]] = {}
@@ -316,7 +326,8 @@ class Writer:
             thing.stated.setdefault(name, "")
         return sentence
 
-    def _framed(self, sentence: Sentence) -> Sentence:
+    def framed(self, sentence: Sentence) -> Sentence:
+        """The sentence, now and then with something before or after it."""
         rng = self.rng
         roll = rng.random()
         if roll < 0.06:
@@ -352,17 +363,29 @@ class Writer:
             how = style or ("labelled" if rng.random() < 0.06 and not named else "")
             sentence = self._state(thing, name, how, named)
             if sentence:
-                sentences.append(sentence if how else self._framed(sentence))
+                sentences.append(sentence if how else self.framed(sentence))
         return sentences
 
     def filler(self, group: str = "filler") -> Sentence:
         """A sentence about nothing in the world."""
-        return self._framed(Sentence(self.rng.choice(self.world.fillers[group]), {}))
+        return self.framed(Sentence(self.rng.choice(self.world.fillers[group]), {}))
+
+    def aside(self, plain: bool) -> Sentence:
+        """A filler between the sentences of a notice; a ``plain`` notice has only those whose mood is known."""
+        if self.general is None or plain or self.rng.random() < 0.5:
+            return self.filler()
+        return self.framed(self.general.sentence(plain=True))
 
     def notice(
-        self, kind: Kind | None = None, size: int | None = None, others: bool = True, plain: bool = False, blocks: int = 0
+        self,
+        kind: Kind | None = None,
+        size: int | None = None,
+        others: bool = True,
+        plain: bool = False,
+        blocks: int = 0,
+        crowd: float = 0.22,
     ) -> Notice:
-        """A notice. ``size`` facts; ``others`` allows further things; ``blocks`` appends that many further notices."""
+        """A notice. ``size`` facts; ``others`` allows further things, at the rate ``crowd``; ``blocks`` appends further notices."""
         rng = self.rng
         thing = self.thing(kind)
         if size is None:
@@ -373,7 +396,7 @@ class Writer:
         if not opening and not any("name" in sentence.quad["en"].slots for sentence in groups[0]):
             groups[0].insert(0, Sentence(rng.choice(thing.kind.opens), {"name": thing.name}))
         things = [thing]
-        if others and rng.random() < 0.22:
+        if others and rng.random() < crowd:
             same = rng.random() < 0.5
             other = self.thing(thing.kind if same else None)
             things.append(other)
@@ -383,19 +406,20 @@ class Writer:
             things.append(other)
             block = self.facts(other, rng.randint(1, 9), named=True)
             while rng.random() < 0.5:
-                block.insert(rng.randint(0, len(block)), self.filler())
+                block.insert(rng.randint(0, len(block)), self.aside(plain))
             groups.append(block)
         if blocks:
             rng.shuffle(groups)
         if rng.random() < 0.4 and style != "label":
             for _ in range(rng.choice((1, 1, 2, 3))):
-                groups[0].insert(rng.randint(0, len(groups[0])), self.filler())
+                groups[0].insert(rng.randint(0, len(groups[0])), self.aside(plain))
         sentences = [sentence for group in groups for sentence in group] or [self.filler()]
         notice = Notice(things, sentences)
-        self._lay_out(notice, style, [len(group) for group in groups])
+        self.lay_out(notice, style, [len(group) for group in groups])
         return notice
 
-    def _lay_out(self, notice: Notice, style: str, lengths: list[int]) -> None:
+    def lay_out(self, notice: Notice, style: str, lengths: list[int]) -> None:
+        """Choose a layout. ``lengths`` are the sentences of each thing."""
         rng = self.rng
         if style == "label":
             notice.layout = rng.choices(("lines", "bullets"), (75, 25))[0]
@@ -411,5 +435,5 @@ class Writer:
                 ends.add(at)
             extra = {index for index in range(1, len(notice.sentences)) if rng.random() < 0.2}
             notice.breaks = frozenset(ends | extra)
-        if rng.random() < 0.06:
+        if notice.things and rng.random() < 0.06:
             notice.header = notice.things[0].name

@@ -3,10 +3,11 @@
     python train.py --make-tokenizer tokenizer/tokenizer.json      once, on any machine
     python train.py --seconds 560 --out /tmp/out                   on one GPU, inside a wall-clock budget
     torchrun --nproc-per-node 2 train.py --seconds 560 --out ...    on two
+    python train.py --start checkpoint --out ...                    further, from a checkpoint with as many layers or fewer
     python train.py --device cpu --seconds 60 --tiny --out /tmp/x  a smoke test
 
 The learning rate falls to zero over the budget, so a run always ends trained. The checkpoint is a transformers
-LlamaForCausalLM folder in fp16.
+LlamaForCausalLM folder in fp16. One layer is compiled, once for all of them, so that the first step comes soon.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Queue
@@ -40,8 +41,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from evaluate import failures, items, reading, table  # noqa: E402
-from generate import RATES, Generator, Sample, encode, pair, wordings  # noqa: E402
-from world import load_all  # noqa: E402
+from generate import RATES, Sample, encode, pair, training  # noqa: E402
 
 TASKS = [*RATES]
 TOKENIZER = HERE / "tokenizer" / "tokenizer.json"
@@ -62,8 +62,7 @@ def make_tokenizer(path: Path, samples: int = 40_000, vocabulary: int = 4096, se
     """Trains a byte-level BPE on generated samples, digits one by one."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-    world, held = load_all()
-    generator = Generator(random.Random(seed), world, "train", wordings(held) if held else frozenset())
+    generator = training(random.Random(seed))
     pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -123,14 +122,15 @@ def shard(samples: Sequence[tuple[list[int], list[int], int]], room: int) -> np.
     return out
 
 
-def work(number: int, seed: int, tokenizer: str, folder: str, chunk: int, limit_bytes: int) -> None:
-    """A worker: draws, encodes, packs and writes shards until it is ended."""
+def work(number: int, seed: int, tokenizer: str, folder: str, chunk: int, limit_bytes: int, broken: float, aligned: Path | None) -> None:
+    """A worker: draws, encodes, packs and writes shards until it is ended. ``broken`` is the share of prompts in which words are cut
+    into other pieces than usual (BPE dropout), so that the model learns words and not only their usual pieces."""
     from tokenizers import Tokenizer
 
     os.nice(5)
-    encoder = Tokenizer.from_file(tokenizer)
-    world, held = load_all()
-    generator = Generator(random.Random(f"{seed}-{number}"), world, "train", wordings(held) if held else frozenset())
+    encoder, breaker = Tokenizer.from_file(tokenizer), Tokenizer.from_file(tokenizer)
+    breaker.model.dropout = 0.1
+    generator = training(random.Random(f"{seed}-{number}"), aligned=aligned)
     done, written = 0, 0
     longs: list[tuple[list[int], list[int], int]] = []
     size = max(64, chunk // 8)
@@ -138,7 +138,7 @@ def work(number: int, seed: int, tokenizer: str, folder: str, chunk: int, limit_
         shorts = []
         for _ in range(size):
             made = generator.sample()
-            ids, mask = encode(made, encoder)
+            ids, mask = encode(made, encoder, breaker if generator.rng.random() < broken else encoder)
             if len(ids) <= LONG:
                 (shorts if len(ids) <= SHORT and generator.rng.random() > 0.10 else longs).append((ids, mask, TASKS.index(made.task)))
         for room, group in ((SHORT, shorts), (LONG, longs)):
@@ -201,7 +201,7 @@ class Config:
     vocab_size: int = 4096
     hidden_size: int = 256
     intermediate_size: int = 704
-    num_hidden_layers: int = 10
+    num_hidden_layers: int = 11
     num_attention_heads: int = 8
     max_position_embeddings: int = LONG
     rms_norm_eps: float = 1e-5
@@ -210,6 +210,9 @@ class Config:
     @property
     def head_dim(self) -> int:
         return self.hidden_size // self.num_attention_heads
+
+
+Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Norm(nn.Module):
@@ -232,12 +235,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Layer(nn.Module):
-    """One transformer block. ``attend`` maps (query, key, value, layer number) to the attention's output."""
+    """One transformer block. ``attend`` maps query, key and value (batch, length, head, size) to the attention's output."""
 
-    def __init__(self, config: Config, number: int) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
         size = config.hidden_size
-        self.number = number
         self.heads, self.head_dim = config.num_attention_heads, config.head_dim
         self.input_layernorm = Norm(size, config.rms_norm_eps)
         self.post_attention_layernorm = Norm(size, config.rms_norm_eps)
@@ -246,11 +248,11 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(size, 2 * config.intermediate_size, bias=False)
         self.down_proj = nn.Linear(config.intermediate_size, size, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Any) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, attend: Attend) -> Tensor:
         batch, length, size = x.shape
-        q, k, v = self.qkv(self.input_layernorm(x)).view(batch, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        out = attend(rotate(q, cos, sin), rotate(k, cos, sin), v, self.number)
-        x = x + self.o_proj(out.transpose(1, 2).reshape(batch, length, size))
+        q, k, v = self.qkv(self.input_layernorm(x)).view(batch, length, 3, self.heads, self.head_dim).unbind(2)
+        out = attend(rotate(q, cos, sin), rotate(k, cos, sin), v)
+        x = x + self.o_proj(out.reshape(batch, length, size))
         gate, up = self.gate_up(self.post_attention_layernorm(x)).chunk(2, -1)
         return x + self.down_proj(F.silu(gate) * up)
 
@@ -262,7 +264,7 @@ class Llama(nn.Module):
         super().__init__()
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(Layer(config, number) for number in range(config.num_hidden_layers))
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))
         self.norm = Norm(config.hidden_size, config.rms_norm_eps)
         for name, weight in self.named_parameters():
             if weight.dim() == 2:
@@ -270,20 +272,21 @@ class Llama(nn.Module):
                 nn.init.normal_(weight, std=0.02 * scale)
 
     def angles(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """cos and sin of the rotary embedding at ``positions``."""
+        """cos and sin of the rotary embedding at ``positions``, for every head alike."""
         half = self.config.head_dim // 2
         steps = torch.arange(half, device=positions.device, dtype=torch.float32) / half
         angle = positions.float()[..., None] * self.config.rope_theta**-steps
-        angle = torch.cat((angle, angle), -1)
+        angle = torch.cat((angle, angle), -1)[..., None, :]
         return angle.cos().to(dtype), angle.sin().to(dtype)
 
-    def forward(self, ids: Tensor, positions: Tensor, attend: Any) -> Tensor:
+    def forward(self, ids: Tensor, positions: Tensor, through: Callable[[int, Layer, Tensor, Tensor, Tensor], Tensor]) -> Tensor:
+        """``through`` takes the number of a layer, the layer, its input, cos and sin, and gives its output."""
         x = self.embed(ids)
         if torch.is_autocast_enabled(ids.device.type):
             x = x.to(torch.get_autocast_dtype(ids.device.type))
         cos, sin = self.angles(positions, x.dtype)
-        for layer in self.layers:
-            x = layer(x, cos, sin, attend)
+        for number, layer in enumerate(self.layers):
+            x = through(number, layer, x, cos, sin)
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -306,21 +309,94 @@ class Llama(nn.Module):
         return {name: part.detach().to("cpu", torch.float16).contiguous() for name, part in out.items()}
 
 
-def causal(q: Tensor, k: Tensor, v: Tensor, number: int) -> Tensor:
-    """Plain causal attention over the row."""
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+def load(model: Llama, folder: Path) -> None:
+    """Takes the weights of a checkpoint. A model with more layers gets the new ones in the middle, where they change nothing yet."""
+    from safetensors.torch import load_file
+
+    parts = {name: part.float() for path in sorted(folder.glob("*.safetensors")) for name, part in load_file(path).items()}
+    old = 1 + max(int(name.split(".")[2]) for name in parts if name.startswith("model.layers."))
+    new = model.config.num_hidden_layers - old
+    places = [*range(old // 2), *range(old // 2 + new, old + new)]
+    with torch.no_grad():
+        model.embed.weight.copy_(parts["model.embed_tokens.weight"])
+        model.norm.weight.copy_(parts["model.norm.weight"])
+        for layer in model.layers[old // 2 : old // 2 + new]:
+            layer.o_proj.weight.zero_()
+            layer.down_proj.weight.zero_()
+        for number, place in enumerate(places):
+            layer, head = model.layers[place], f"model.layers.{number}."
+            layer.qkv.weight.copy_(torch.cat([parts[f"{head}self_attn.{name}_proj.weight"] for name in "qkv"]))
+            layer.o_proj.weight.copy_(parts[f"{head}self_attn.o_proj.weight"])
+            layer.gate_up.weight.copy_(torch.cat([parts[f"{head}mlp.{name}_proj.weight"] for name in ("gate", "up")]))
+            layer.down_proj.weight.copy_(parts[f"{head}mlp.down_proj.weight"])
+            layer.input_layernorm.weight.copy_(parts[f"{head}input_layernorm.weight"])
+            layer.post_attention_layernorm.weight.copy_(parts[f"{head}post_attention_layernorm.weight"])
 
 
-class Documents:
-    """Causal attention inside each document of a packed row, with flex_attention."""
+# attention inside each document of a packed row; each prepares a batch once and makes the layers' function
+
+
+def plain_layer(layer: Layer, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """A layer with causal attention over the whole row."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
+
+    return layer(x, cos, sin, attend)
+
+
+class Varlen:
+    """By FlashAttention over the documents laid end to end."""
+
+    def __init__(self) -> None:
+        import inspect
+
+        from torch.nn.attention.varlen import varlen_attn
+
+        causal = {"window_size": (-1, 0)} if "window_size" in inspect.signature(varlen_attn).parameters else {"is_causal": True}
+
+        def layer_of(layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, ends: Tensor, longest: int) -> Tensor:
+            def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                flat = [part.reshape(-1, *part.shape[2:]) for part in (q, k, v)]
+                return varlen_attn(*flat, ends, ends, longest, longest, **causal).view(q.shape)
+
+            return layer(x, cos, sin, attend)
+
+        self.layer = torch.compile(layer_of, dynamic=False)
+
+    def prepare(self, documents: Tensor) -> Tensor:
+        """Where each document of the batch begins, and the end; as many numbers for every batch of a shape."""
+        batch, length = documents.shape
+        first = torch.ones_like(documents, dtype=torch.bool)
+        first[:, 1:] = documents[:, 1:] != documents[:, :-1]
+        starts = first.view(-1).nonzero()[:, 0].to(torch.int32)
+        room = -(-len(starts) // 512) * 512
+        return F.pad(starts, (0, room + 1 - len(starts)), value=batch * length)
+
+    def through(self, ready: Tensor, length: int) -> Callable[..., Tensor]:
+        """The layers' function for a prepared batch."""
+        return lambda number, layer, x, cos, sin: self.layer(layer, x, cos, sin, ready, length)
+
+
+class Flex:
+    """By flex_attention with a block mask."""
 
     def __init__(self) -> None:
         from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-        self.flex = flex_attention
         self.make = torch.compile(create_block_mask, dynamic=False)
 
-    def mask(self, documents: Tensor) -> Any:
+        def layer_of(layer: Layer, x: Tensor, cos: Tensor, sin: Tensor, mask: Any) -> Tensor:
+            def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                q, k, v = (part.transpose(1, 2) for part in (q, k, v))
+                return flex_attention(q, k, v, block_mask=mask).transpose(1, 2)
+
+            return layer(x, cos, sin, attend)
+
+        self.layer = torch.compile(layer_of, dynamic=False)
+
+    def prepare(self, documents: Tensor) -> Any:
         """The block mask of a batch of rows."""
         batch, length = documents.shape
 
@@ -328,6 +404,24 @@ class Documents:
             return (q >= k) & (documents[b, q] == documents[b, k])
 
         return self.make(same, batch, None, length, length, device=documents.device.type)
+
+    def through(self, ready: Any, length: int) -> Callable[..., Tensor]:
+        """The layers' function for a prepared batch."""
+        return lambda number, layer, x, cos, sin: self.layer(layer, x, cos, sin, ready)
+
+
+class Plain:
+    """Causal attention over the row, whatever documents it holds; for CPUs and where nothing better compiles."""
+
+    def prepare(self, documents: Tensor) -> None:
+        """Nothing to do."""
+
+    def through(self, ready: None, length: int) -> Callable[..., Tensor]:
+        """The layers' function."""
+        return lambda number, layer, x, cos, sin: plain_layer(layer, x, cos, sin)
+
+
+ATTENTION = {"varlen": Varlen, "flex": Flex, "causal": Plain}
 
 
 def save(model: Llama, out: Path, tokenizer: Path, shard_mb: int) -> None:
@@ -398,13 +492,18 @@ def generate(model: Llama, prompts: Sequence[Sequence[int]], limit: int, device:
         mask = seen[:, None, None, :end] & (columns[None, :] <= torch.arange(start, end, device=device)[:, None])[None, None]
         mask = mask | torch.eye(end, dtype=torch.bool, device=device)[start:][None, None]  # a padded query must see something
 
-        def attend(q: Tensor, k: Tensor, v: Tensor, number: int) -> Tensor:
-            keys[number, :, :, start:end], values[number, :, :, start:end] = k.to(dtype), v.to(dtype)  # noqa: B023
-            return F.scaled_dot_product_attention(q.to(dtype), keys[number, :, :, :end], values[number, :, :, :end], attn_mask=mask)  # noqa: B023
+        def through(number: int, layer: Layer, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+            def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                q, k, v = (part.transpose(1, 2).to(dtype) for part in (q, k, v))
+                keys[number, :, :, start:end], values[number, :, :, start:end] = k, v  # noqa: B023
+                kept = keys[number, :, :, :end], values[number, :, :, :end]  # noqa: B023
+                return F.scaled_dot_product_attention(q, *kept, attn_mask=mask).transpose(1, 2)  # noqa: B023
 
-        positions = (torch.arange(start, end, device=device)[None] - offsets[:, None]).clamp(min=0)[:, None]
+            return layer(x, cos, sin, attend)
+
+        positions = (torch.arange(start, end, device=device)[None] - offsets[:, None]).clamp(min=0)
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            best = model.logits(model(ids, positions, attend)[:, -1]).argmax(-1)
+            best = model.logits(model(ids, positions, through)[:, -1]).argmax(-1)
         out.append(torch.where(alive, best, EOS))
         alive = alive & (best != EOS)
         start = end
@@ -507,17 +606,67 @@ def batches(pool: Pool, tokens: int, share: float, queue: Queue[Any], stop: thre
                 continue
 
 
-def optimizers_of(model: Llama, args: argparse.Namespace, device: str) -> list[torch.optim.Optimizer]:
-    """AdamW for all, or Muon for the hidden matrices and AdamW for the rest; both take the same learning rate."""
-    matrices = [weight for name, weight in model.named_parameters() if weight.dim() == 2 and "embed" not in name]
-    others = [weight for name, weight in model.named_parameters() if weight.dim() != 2 or "embed" in name]
-    rest: dict[str, Any] = {"lr": args.lr, "betas": (0.9, 0.95), "eps": 1e-8, "fused": device == "cuda"}
-    if args.optimizer == "adamw":
-        return [
-            torch.optim.AdamW([{"params": matrices, "weight_decay": args.weight_decay}, {"params": others, "weight_decay": 0.0}], **rest)
+class Muon:
+    """Momentum whose update is made orthogonal, for the hidden matrices; those of one shape in one batch.
+
+    A fused matrix (query, key, value; gate, up) counts as its parts. The update has the size of AdamW's, so both take one rate.
+    """
+
+    def __init__(self, layers: Sequence[Layer], weight_decay: float, momentum: float = 0.95) -> None:
+        self.weight_decay, self.momentum = weight_decay, momentum
+        self.groups = [
+            ([weight for layer in layers for weight in (layer.qkv.weight, layer.o_proj.weight)], layers[0].o_proj.weight.shape),
+            ([layer.gate_up.weight for layer in layers], (layers[0].down_proj.weight.shape[1], layers[0].down_proj.weight.shape[0])),
+            ([layer.down_proj.weight for layer in layers], layers[0].down_proj.weight.shape),
         ]
-    muon = torch.optim.Muon(matrices, lr=args.lr, weight_decay=args.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(others, weight_decay=0.0, **rest)]
+        self.buffers: list[Tensor | None] = [None] * len(self.groups)
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update the weights from their gradients."""
+        for number, (weights, shape) in enumerate(self.groups):
+            gradient = torch.cat([weight.grad.view(-1, *shape) for weight in weights if weight.grad is not None])
+            kept = self.buffers[number]
+            if kept is None:
+                kept = self.buffers[number] = torch.zeros_like(gradient)
+            kept.lerp_(gradient, 1 - self.momentum)
+            update = orthogonal(gradient.lerp(kept, self.momentum)) * (0.2 * max(shape) ** 0.5 * rate)
+            parts = update.split([weight.numel() // (shape[0] * shape[1]) for weight in weights])
+            torch._foreach_mul_(weights, 1 - rate * self.weight_decay)
+            torch._foreach_sub_(weights, [part.reshape(weight.shape) for part, weight in zip(parts, weights, strict=True)])
+
+
+def orthogonal(x: Tensor) -> Tensor:
+    """The nearest orthogonal matrices, about, by five Newton-Schulz steps in bf16 (the coefficients are Keller Jordan's)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = x.shape[-2] > x.shape[-1]
+    y = (x.mT if tall else x).bfloat16()
+    y = y / (y.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(5):
+        square = y @ y.mT
+        y = a * y + (b * square + c * square @ square) @ y
+    return (y.mT if tall else y).float()
+
+
+class Optimizer:
+    """AdamW for all, or Muon for the hidden matrices and AdamW for the embedding and the norms."""
+
+    def __init__(self, model: Llama, name: str, weight_decay: float, device: str) -> None:
+        matrices = [weight for key, weight in model.named_parameters() if weight.dim() == 2 and "embed" not in key]
+        others = [weight for key, weight in model.named_parameters() if weight.dim() != 2 or "embed" in key]
+        groups = [{"params": others, "weight_decay": 0.0}]
+        if name == "adamw":
+            groups.append({"params": matrices, "weight_decay": weight_decay})
+        self.muon = Muon([*model.layers], weight_decay) if name == "muon" else None  # type: ignore[misc]
+        self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.95), eps=1e-8, fused=device == "cuda")
+
+    def step(self, rate: float) -> None:
+        """Update the weights from their gradients, at this rate."""
+        for group in self.adamw.param_groups:
+            group["lr"] = rate
+        self.adamw.step()
+        if self.muon is not None:
+            self.muon.step(rate)
 
 
 def train(args: argparse.Namespace) -> None:
@@ -535,7 +684,9 @@ def train(args: argparse.Namespace) -> None:
     limit = int(args.pool_gb * 2**30 / args.workers)
     workers = [
         context.Process(
-            target=work, args=(number, args.seed + 1000 * ranks.number, str(args.tokenizer), str(folder), args.chunk, limit), daemon=True
+            target=work,
+            args=(number, args.seed + 1000 * ranks.number, str(args.tokenizer), str(folder), args.chunk, limit, args.broken, args.aligned),
+            daemon=True,
         )
         for number in range(args.workers)
     ]
@@ -556,9 +707,12 @@ def train(args: argparse.Namespace) -> None:
         if args.tiny
         else Config(rope_theta=args.rope_theta)
     )
-    model = Llama(config).to(device)
-    optimizers = optimizers_of(model, args, device)
-    documents: Documents | None = Documents() if device == "cuda" and args.attention == "flex" else None
+    model = Llama(config)
+    if args.init:
+        load(model, args.init)
+    model.to(device)
+    optimizer = Optimizer(model, args.optimizer, args.weight_decay, device)
+    attention: Any = ATTENTION[args.attention if device == "cuda" else "causal"]()
     note(
         event="model",
         parameters=sum(weight.numel() for weight in model.parameters()),
@@ -567,19 +721,11 @@ def train(args: argparse.Namespace) -> None:
         ranks=ranks.count,
     )
 
-    def hidden(ids: Tensor, mask: Any) -> Tensor:
-        positions = torch.arange(ids.shape[1], device=ids.device)
-        if documents is None:
-            return model(ids, positions, causal)
-        return model(ids, positions, lambda q, k, v, number: documents.flex(q, k, v, block_mask=mask))
-
-    step_hidden = torch.compile(hidden, dynamic=False) if device == "cuda" else hidden
-
     def loss_of(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         ids, docs, places, wanted, task, weight = parts
-        mask = documents.mask(docs) if documents is not None else None
+        through = attention.through(attention.prepare(docs), ids.shape[1])
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-            states = step_hidden(ids, mask).reshape(-1, config.hidden_size)[places]
+            states = model(ids, torch.arange(ids.shape[1], device=device), through).reshape(-1, config.hidden_size)[places]
             each = F.cross_entropy(model.logits(states).float(), wanted, reduction="none")
         sums = torch.zeros(2, len(TASKS), device=device).index_add_(1, task, torch.stack((each.detach(), torch.ones_like(each))))
         return (each * weight).sum(), sums
@@ -600,7 +746,7 @@ def train(args: argparse.Namespace) -> None:
     began: float | None = None
     step = tokens = 0
     losses = torch.zeros(2, len(TASKS), device=device)
-    last = time.monotonic()
+    last = saved = time.monotonic()
     fraction = pace = 0.0  # of the run that is over, and how much a step adds
     while True:
         room, host, reused = queue.get()
@@ -615,27 +761,27 @@ def train(args: argparse.Namespace) -> None:
         else:
             fraction = min(1.0, fraction + pace)
         rate = args.lr * min(1.0, (step + 1) / args.warmup) * max(0.0, 1 - fraction)
-        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = rate
         try:
             loss, sums = loss_of(parts)
             loss.backward()
         except Exception as exc:
-            if documents is None or step > 2:
+            if isinstance(attention, Plain) or step > 2:
                 raise
-            note(event="flex_attention failed, plain causal instead", error=f"{type(exc).__name__}: {str(exc)[:500]}")
-            documents = None
+            attention = Flex() if isinstance(attention, Varlen) else Plain()
+            note(event=f"attention failed, {type(attention).__name__} instead", error=f"{type(exc).__name__}: {str(exc)[:500]}")
             model.zero_grad(set_to_none=True)
             torch._dynamo.reset()
             continue
         ranks.average(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers:
-            optimizer.step()
+        optimizer.step(rate)
         model.zero_grad(set_to_none=True)
         step += 1
         tokens += parts[0].numel() * ranks.count
         losses += sums
+        if time.monotonic() - saved > args.save_every and not ranks.number:
+            save(model, out / "unfinished", args.tokenizer, args.shard_mb)
+            saved = time.monotonic()
         if step % args.log_every == 0:
             total, count = losses.tolist()  # waits for the device, which keeps the clock honest
             losses.zero_()
@@ -681,12 +827,16 @@ def main() -> None:
     add("--first-rows", type=int, default=400)
     add("--tokens", type=int, default=131_072, help="tokens a batch, of each GPU")
     add("--long-share", type=float, default=0.15, help="share of batches with rows of 4096")
-    add("--lr", type=float, default=3e-3)
-    add("--optimizer", choices=("adamw", "muon"), default="adamw")
-    add("--warmup", type=int, default=200)
+    add("--lr", type=float, default=2e-3)
+    add("--optimizer", choices=("adamw", "muon"), default="muon")
+    add("--init", type=Path, help="a checkpoint to go on from")
+    add("--aligned", type=Path, help="of align.py: adds translations of phrases put together anew")
+    add("--broken", type=float, default=0.25, help="share of prompts with BPE dropout")
+    add("--save-every", type=float, default=240, help="seconds between unfinished checkpoints")
+    add("--warmup", type=int, default=100)
     add("--weight-decay", type=float, default=0.1)
     add("--rope-theta", type=float, default=10_000.0)
-    add("--attention", choices=("flex", "causal"), default="flex")
+    add("--attention", choices=[*ATTENTION], default="varlen")
     add("--shard-mb", type=int, default=12, help="most megabytes in a weight file")
     add("--eval-n", type=int, default=64, help="items a task and language of the quick evaluation; 0 for none")
     add("--log-every", type=int, default=50)

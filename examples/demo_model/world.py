@@ -22,6 +22,7 @@ SIMPLE_TYPES = frozenset(
 YES_NO = {"en": ("yes", "no"), "fr": ("oui", "non"), "es": ("sí", "no"), "de": ("ja", "nein")}
 _SLOT = re.compile(r"\{(?:(in|a):)?([a-z_]+)\}")
 _BLOCKS = ("hints", "asks", "denies", "titles", "says", "yes", "no", "briefs", "briefs_yes", "briefs_no")
+_SAYINGS = ("says", "yes", "no", "denies", "hints", "asks")
 _SEPARATORS = (": ", " = ", " | ", " - ")
 
 
@@ -342,35 +343,42 @@ def load(folder: Path, base: World | None = None) -> World:
     return World(kinds=kinds, **special)
 
 
-def _said(groups: Iterable[Iterable[Quad]]) -> set[str]:
-    return {line.source for group in groups for quad in group for line in quad.values()}
+def bare(line: str) -> str:
+    """A line for comparing: slots without names, no case, no outer marks."""
+    return _SLOT.sub("{}", line).casefold().strip(" .,:;!?¿¡")
+
+
+def sayings(held: World, base: World | None = None) -> frozenset[str]:
+    """Every sentence, hint and question of the held-out world, ``bare``; none of what it takes over from ``base``."""
+    groups: list[Iterable[Quad]] = []
+    for kind in held.kinds.values():
+        groups.append(kind.opens)
+        groups += [getattr(field_, block) for field_ in kind.fields.values() for block in _SAYINGS]
+    groups += [group for name, group in held.fillers.items() if base is None or group is not base.fillers[name]]
+    return frozenset(bare(line.source) for group in groups for quad in group for line in quad.values())
 
 
 def without(world: World, held: World) -> World:
-    """``world`` less every exact key, hint, question and sentence that ``held`` has in the same kind, filler or talk."""
+    """``world`` less every key of the same field, and every hint, question and sentence anywhere, that ``held`` has too."""
     kinds = {}
+    taken = sayings(held, world)
     for name, kind in world.kinds.items():
         other = held.kinds.get(name)
-        if other is None:
-            kinds[name] = kind
-            continue
-        blocks = ("says", "yes", "no", "denies", "hints", "asks")
-        taken = _said(getattr(field_, block) for field_ in other.fields.values() for block in blocks) | _said([other.opens])
         fields = {}
         for field_ in kind.fields.values():
-            twin = other.fields.get(field_.name)
-            kept = {block: _less(getattr(field_, block), taken) or getattr(field_, block)[:1] for block in blocks}
+            twin = other.fields.get(field_.name) if other else None
+            kept = {block: less(getattr(field_, block), taken) for block in _SAYINGS}
             keys = {lang: tuple(k for k in field_.keys[lang] if not twin or k not in twin.keys[lang]) for lang in LANGS}
             fields[field_.name] = replace(field_, keys=keys, **kept)
-        kinds[name] = replace(kind, opens=_less(kind.opens, taken) or kind.opens[:1], fields=fields)
-    fillers = {}
-    for name, group in world.fillers.items():
-        fillers[name] = _less(group, _said([held.fillers[name]])) or group if held.fillers[name] is not group else group
+        kinds[name] = replace(kind, opens=less(kind.opens, taken), fields=fields)
+    fillers = {name: less(group, taken) for name, group in world.fillers.items()}
     return replace(world, kinds=kinds, fillers=fillers)
 
 
-def _less(group: tuple[Quad, ...], taken: set[str]) -> tuple[Quad, ...]:
-    return tuple(quad for quad in group if not any(line.source in taken for line in quad.values()))
+def less(group: tuple[Quad, ...], taken: frozenset[str]) -> tuple[Quad, ...]:
+    """The quads of ``group`` with no line in ``taken`` (``sayings``); the group itself where that is all."""
+    kept = tuple(quad for quad in group if not any(bare(line.source) in taken for line in quad.values()))
+    return group if len(kept) == len(group) else kept
 
 
 def load_all(root: Path = HERE) -> tuple[World, World | None]:
