@@ -6,11 +6,11 @@ Machine and versions come first. Without names the quick ones run: all here but 
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.metadata
 import json
 import os
 import platform
-import runpy
 import shutil
 import statistics
 import subprocess
@@ -237,7 +237,7 @@ def main() -> None:
     """Run the benches that are named, or the quick ones."""
     if len(sys.argv) > 1 and sys.argv[1] in LONG:
         machine()
-        runpy.run_module(f"tests.bench.{sys.argv.pop(1)}", run_name="__main__")
+        importlib.import_module(f"tests.bench.{sys.argv[1]}").main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which ones: {', '.join(BENCHES)}; alone, with options of its own: {', '.join(LONG)}")

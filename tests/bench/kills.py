@@ -21,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -251,8 +251,9 @@ def play(count: int, seed: int, store: Path) -> tuple[Tally, dict[str, int], flo
     return tally, seen, span
 
 
-def main(count: int = 200, seed: int = 0) -> bool:
-    """Kill ``count`` builds and print what came of it; True when all was well."""
+def main(arguments: Sequence[str] = ()) -> bool:
+    """Kill builds (``[COUNT [SEED]]``, 200 and 0) and print what came of it; True when all was well."""
+    count, seed = (*map(int, arguments), *(200, 0)[len(arguments) :])
     started = time.monotonic()
     moved = os.environ.get("LLM_MAGICS_CACHE")
     store = Path(tempfile.mkdtemp(prefix="kills-"))
@@ -277,4 +278,4 @@ def main(count: int = 200, seed: int = 0) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(not main(*map(int, sys.argv[1:])))
+    sys.exit(not main(sys.argv[1:]))
