@@ -19,6 +19,7 @@ from .report import duration
 if TYPE_CHECKING:
     from .engines.base import Progress
     from .loading import Loading
+    from .monitor import Monitor
 
 _DEMO_NOTE = "\nThis is the small demonstration model; %llm_load MODEL loads a real one, such as Qwen/Qwen2.5-0.5B-Instruct."
 _POLL_S = 0.1
@@ -27,7 +28,8 @@ _POLL_S = 0.1
 class Current:
     """The model that is loaded in this shell; mutable. ``notebook`` says how its stages are shown.
 
-    ``loading`` is the load under way, ``last`` the one that was started last. Listeners are told of every change of those, of the session
+    ``loading`` is the load under way, ``last`` the one that was started last; ``monitor`` is the queue of the model, or of the one that
+    was closed last. Listeners are told of every change of those, of the session
     and of its queue, on the thread that made it.
     """
 
@@ -35,6 +37,7 @@ class Current:
         self.notebook = notebook
         self.loading: Loading | None = None
         self.last: Loading | None = None
+        self.monitor: Monitor | None = None
         self._session: Any = None
         self._lock = threading.Lock()
         self._listeners: tuple[Callable[[], None], ...] = ()
@@ -48,6 +51,7 @@ class Current:
     def session(self, session: Any) -> None:
         self._session = session
         if session is not None:
+            self.monitor = session.monitor
             session.monitor.subscribe(self._tell)
         self._tell()
 

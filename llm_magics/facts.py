@@ -80,7 +80,8 @@ def read(current: Current, gpus: Sequence[Gpu] = ()) -> Facts:
         under_way |= {"notes": tuple(last.notes), "outcome": last.outcome}
     session = current.session
     if session is None:
-        return Facts(None, Memory(), kernel, tuple(gpus), **under_way)
+        runs = current.monitor.runs if current.monitor else ()
+        return Facts(None, Memory(), kernel, tuple(gpus), runs=runs, **under_way)
     queue = session.monitor
     running = queue.running
     return Facts(

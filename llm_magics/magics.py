@@ -20,6 +20,7 @@ from .completion import complete
 from .current import Current
 from .engine_magics import EngineMagics
 from .errors import InputError, OptionError, unknown
+from .form_magics import FormMagics
 from .panel_magics import PanelMagics
 from .records import Generation
 from .report import PromptView
@@ -336,6 +337,7 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.register_magics(EngineMagics(shell, magics, magics.current))
     shell.register_magics(PanelMagics(shell, magics.current))
+    shell.register_magics(FormMagics(shell, magics, magics.current))
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):
@@ -349,6 +351,7 @@ def unregister(shell: InteractiveShell) -> None:
         return
     shell.magics_manager.registry.pop("EngineMagics", None)
     shell.magics_manager.registry.pop("PanelMagics").close()
+    shell.magics_manager.registry.pop("FormMagics").close()
     magics.current.end()
     _display_formatter(shell).pop(Generation, None)
     for kind in ("line", "cell"):

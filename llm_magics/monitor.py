@@ -102,9 +102,12 @@ class Monitor:
         turn = Turn(task, cancel)
         with self._changed:
             self._queue.append(turn)
+            self._grant(turn)
         try:
             self._tell()
-            self._wait(turn)
+            if not turn.granted:
+                self._wait(turn)
+                self._tell()
             yield turn
         finally:
             with self._changed:
@@ -116,12 +119,14 @@ class Monitor:
 
     def _wait(self, turn: Turn) -> None:
         with self._changed:
-            while self._queue[0] is not turn:
-                if turn.cancel.is_set():
-                    return
+            self._grant(turn)
+            while not turn.granted and not turn.cancel.is_set():
                 self._changed.wait(_POLL_S)
-            turn.granted, turn.since, turn.thread = True, time.perf_counter(), threading.get_ident()
-        self._tell()
+                self._grant(turn)
+
+    def _grant(self, turn: Turn) -> None:
+        if self._queue[0] is turn:
+            turn.granted, turn.since = True, time.perf_counter()
 
     def stop(self) -> bool:
         """Cancel the run that has the engine; false when none has."""

@@ -25,6 +25,7 @@ from .engines.gpu import Gpu, gpus
 from .errors import LLMMagicsError
 from .facts import Facts
 from .shelf import Shelf
+from .subshells import heard_at_once
 from .twin import Twin
 
 # Between two looks. Each sends some kilobytes.
@@ -128,6 +129,8 @@ class Panel:
         self.unload.disabled = now.info is None or bool(now.loading)
         self.load.disabled = bool(now.loading)
         self.cancel.disabled = not now.loading or now.cancelled
+        for button in (self.stop, self.cancel):
+            heard_at_once(button.comm)
         self.progress.value = self._progress(now)
         return now.is_busy
 

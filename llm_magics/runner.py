@@ -195,7 +195,7 @@ class Stream:
     def __iter__(self) -> Iterator[str]:
         submitted = time.perf_counter()
         with self._monitor.turn(self.prepared.request.task, self.cancel) as turn:
-            started = time.perf_counter()
+            started = turn.since if turn.granted else time.perf_counter()
             prepared, replies = self.prepared, [_Reply(started)]
             turn.count = lambda: sum(reply.output_tokens for reply in replies)
             if turn.granted:

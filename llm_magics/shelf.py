@@ -31,7 +31,7 @@ class Shelf:
         self.question = widgets.HTML()
         self.yes = widgets.Button(description="Remove it", button_style="danger", tooltip="Delete it from the disk.")
         self.no = widgets.Button(description="Keep it", tooltip="Leave it where it is.")
-        self.asking = widgets.HBox([self.question, self.yes, self.no], layout={"display": "none", "flex_flow": "row wrap"})
+        self.asking = widgets.VBox([self.question, widgets.HBox([self.yes, self.no])], layout={"display": "none"})
         self.choice = widgets.HBox([self.name, self.remove], layout={"flex_flow": "row wrap"})
         self.remove.on_click(lambda _: self._ask())
         self.yes.on_click(lambda _: self._removed())
@@ -96,7 +96,8 @@ def _table(rows: Sequence[Sequence[str]], place: str) -> str:
     body = "".join(line(cells, "td") for cells in rows)
     return (
         '<div tabindex="0" role="region" aria-label="Engine store" style="overflow-x:auto">'
-        f'<table style="border-collapse:collapse;font-size:90%;line-height:1.4"><thead>{line(HEAD, "th")}</thead><tbody>{body}</tbody></table></div>'
+        f'<table style="border-collapse:collapse;font-size:90%;line-height:1.4"><thead>{line(HEAD, "th")}</thead>'
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

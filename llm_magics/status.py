@@ -10,7 +10,7 @@ The front end opens it once the extension is loaded. The kernel then sends the s
      "stage": ""}                  # of the load under way: "demo: Loading demo"
 
 The front end may send ``{"do": "stop"}``, which cancels the run that has the engine. While a cell runs, only a front end that sends comm
-messages over a subshell is heard at once (JupyterLab does, with ipykernel 7); others have the kernel's interrupt.
+messages over a subshell is heard at once (JupyterLab 4.4 does, where the kernel is ipykernel 7); others have the kernel's interrupt.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import contextlib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from .subshells import heard_at_once
 
 if TYPE_CHECKING:
     from .current import Current
@@ -46,7 +48,7 @@ class StatusBoard:
             self._told = self._state()
             comm.on_msg(self._asked)
             comm.on_close(lambda _: self._gone(comm))
-            comm.send(self._told)
+            self._send(comm)
 
     def _gone(self, comm: Any) -> None:
         with self._lock:
@@ -72,7 +74,11 @@ class StatusBoard:
                 return
             self._told = state
             for comm in self._comms:
-                comm.send(state)
+                self._send(comm)
+
+    def _send(self, comm: Any) -> None:
+        comm.send(self._told)
+        heard_at_once(comm)
 
     def close(self) -> None:
         """Take the target away, and end the comms."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import llm_magics
 
 from .conftest import ROOT
 
@@ -35,14 +38,22 @@ def test_the_sdist_holds_what_it_is_built_from(built: Path) -> None:
     assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "install.json", "llm_magics/demo/engine/genai_config.json"} <= names
 
 
-def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The Python of a fresh environment with the wheel and JupyterLab."""
+    (wheel,) = built.glob("*.whl")
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    run(sys.executable, "-m", "venv", str(folder))
+    python = str(folder / "bin" / "python")
+    run(python, "-m", "pip", "install", "-q", "-c", str(ROOT / ".ci" / "constraints.txt"), f"{wheel}[lab]")
+    return python
+
+
+def test_the_wheel_works_in_a_clean_environment(built: Path, installed: str, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert "llm_magics/templates/de/extract.j2" in names
-    assert not [name for name in names if name.startswith(("tests", "examples"))]
-    run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
-    python = str(tmp_path / "venv" / "bin" / "python")
-    run(python, "-m", "pip", "install", "-q", "-c", str(ROOT / ".ci" / "constraints.txt"), str(wheel))
+    assert not [name for name in names if name.startswith(("tests", "examples", "llm_magics/labextension"))]
     code = (
         "import importlib.util, IPython.core.interactiveshell as s; shell = s.InteractiveShell.instance();"
         "assert importlib.util.find_spec('torch') is None;"
@@ -50,7 +61,14 @@ def test_the_wheel_works_in_a_clean_environment(built: Path, tmp_path: Path) -> 
         "g = shell.run_cell_magic('llm_translate', '--lang de --to fr', 'Guten Tag!');"
         "assert g.output_tokens and g.engine.model == 'demo', g"
     )
-    run(python, "-c", code, cwd=tmp_path)
+    run(installed, "-c", code, cwd=tmp_path)
+
+
+def test_jupyterlab_finds_the_extension_enabled_and_fit(installed: str) -> None:
+    done = subprocess.run([installed, "-m", "jupyter", "labextension", "list"], capture_output=True, text=True, check=True)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    (line,) = [line for line in plain.splitlines() if "llm_magics" in line]
+    assert " ".join(line.split()) == f"llm_magics v{llm_magics.__version__} enabled OK (python, llm_magics)"
 
 
 def test_the_demo_model_is_within_its_size() -> None:
