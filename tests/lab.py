@@ -1,6 +1,6 @@
 """A real JupyterLab in a real browser, for the browser tests and for the README's picture.
 
-``python -m tests.lab`` takes the picture: it runs examples/quickstart.ipynb and saves examples/quickstart.png.
+``python -m tests.lab [FILE]`` takes the picture: it runs cells of examples/quickstart.ipynb and saves examples/quickstart.png, or FILE.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -82,12 +83,19 @@ def _wait(address: str) -> None:
 def open_notebook(page: Page, address: str, name: str) -> None:
     """Open a notebook and wait until its kernel is idle: before that the run key does nothing."""
     page.goto(f"{address}/lab/tree/{name}")
-    # When the kernels are listed late, JupyterLab asks which one to take.
     page.wait_for_selector(".jp-Notebook .jp-Cell, .jp-Dialog", timeout=60_000)
+    _take_kernel(page)
+    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
+    wait_idle(page)
+    _take_kernel(page)
+
+
+def _take_kernel(page: Page) -> None:
+    """Where the kernels are listed late, JupyterLab asks which one to take; and it may ask late."""
+    page.wait_for_timeout(300)
     if page.locator(".jp-Dialog .jp-mod-accept").count():
         page.click(".jp-Dialog .jp-mod-accept")
-        page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    wait_idle(page)
+        page.wait_for_selector(".jp-Dialog", state="detached", timeout=10_000)
 
 
 def wait_idle(page: Page) -> None:
@@ -99,6 +107,7 @@ def run_all(page: Page) -> None:
     """Run every cell from the menu, and wait for the last one. The first try after a page has come up may be lost."""
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
     for _ in range(5):
+        _take_kernel(page)
         page.click("text=Run >> nth=0")
         page.click('[data-command="runmenu:run-all"]')
         page.wait_for_timeout(2000)
@@ -109,18 +118,29 @@ def run_all(page: Page) -> None:
     )
 
 
-def picture() -> None:
+def _shown_in_picture(path: Path) -> nbformat.NotebookNode:
+    """Of the quickstart, the cells that fit a picture: the extension, the text, an answer, a translation, an extraction."""
+    book = nbformat.read(path, as_version=4)
+    wanted = ("%load_ext", "notice =", "%%llm_answer", "%%llm_translate", "%%llm_extract")
+    sources = [cell.source for cell in book.cells if cell.cell_type == "code" and cell.source.startswith(wanted)]
+    book.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    return book
+
+
+def picture(path: Path = ROOT / "examples" / "quickstart.png") -> None:
     """Save the README's picture."""
     with tempfile.TemporaryDirectory() as work:
-        shutil.copy(ROOT / "examples" / "quickstart.ipynb", work)
+        nbformat.write(_shown_in_picture(ROOT / "examples" / "quickstart.ipynb"), Path(work) / "quickstart.ipynb")
         with lab(Path(work), size=(1180, 1130)) as (page, address):
             open_notebook(page, address, "quickstart.ipynb")
             run_all(page)
             page.keyboard.press("Control+b")  # the file browser makes room
             page.evaluate("document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0")
             page.wait_for_timeout(1500)
-            page.screenshot(path=ROOT / "examples" / "quickstart.png")
+            last = page.locator(".jp-CodeCell").last.bounding_box()
+            height = min(1130, int(last["y"] + last["height"]) + 8) if last else 1130
+            page.screenshot(path=path, clip={"x": 0, "y": 0, "width": 1180, "height": height})
 
 
 if __name__ == "__main__":
-    picture()
+    picture(*map(Path, sys.argv[1:]))

@@ -104,7 +104,10 @@ def test_a_run_streams_stops_and_leaves_the_kernel_free(page: Any) -> None:
     button(cell, "Stop").click()
     cell.get_by_text("interrupted: the answer is partial").first.wait_for(timeout=2000)
     button(cell, "Insert as cell").click()
-    assert cell.get_by_label("The cell", exact=True).input_value().startswith("%%llm_answer --max-new-tokens 3500 --temperature 9.0 --seed 1")
+    cell.get_by_text("The cell goes in below the next cell").wait_for()
+    assert (
+        cell.get_by_label("The cell", exact=True).input_value().startswith("%%llm_answer --max-new-tokens 3500 --temperature 9.0 --seed 1")
+    )
     before = page.locator(".jp-CodeCell").count()
     run_cell(page, len(TASKS) + 1)
     page.wait_for_function("n => document.querySelectorAll('.jp-CodeCell').length > n", arg=before)
@@ -121,7 +124,9 @@ def test_nothing_serious_for_axe(page: Any) -> None:
         cell.locator(".jp-OutputArea").first.evaluate("node => node.id = node.id || 'form-' + Math.random().toString(36).slice(2)")
         chosen = cell.locator(".jp-OutputArea").first.get_attribute("id")
         found = Axe().run(page, context={"include": [f"#{chosen}"]}).response["violations"]
-        serious = [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in ("serious", "critical")]
+        serious = [
+            (each["id"], [node["html"][:200] for node in each["nodes"]]) for each in found if each["impact"] in ("serious", "critical")
+        ]
         assert not serious
 
 
@@ -138,13 +143,13 @@ def test_the_saved_notebook_needs_no_kernel(page: Any) -> None:
 
     page.reload()
     page.wait_for_selector(".jp-Notebook")
-    button(cell_of(page, 1), "Run").wait_for(timeout=20_000)
-    twin = cell_of(page, 1).locator("[class^=llm-twin-form]")
-    assert not twin.is_visible()
+    # JupyterLab finds the widgets of a running kernel again at most times; what came is there in any case.
+    partial = cell_of(page, 1).get_by_text("interrupted: the answer is partial").locator("visible=true")
+    partial.first.wait_for(timeout=20_000)
+    page.wait_for_timeout(2000)
+    assert partial.count() == 1  # the form or its twin, not both
 
     shutil.copy(path, page.folder / "dead.ipynb")
-    dead = json.loads(path.read_text())
-    (page.folder / "dead.ipynb").write_text(json.dumps(dead))
     page.goto(f"{page.address}/lab/tree/dead.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_timeout(1500)
@@ -158,4 +163,3 @@ def test_the_saved_notebook_needs_no_kernel(page: Any) -> None:
     page.goto(f"file://{page.folder / 'work.html'}")
     assert page.get_by_text("interrupted: the answer is partial").first.is_visible()
     picture(page, "nbconvert")
-

@@ -19,7 +19,6 @@ import jinja2
 
 from .. import prompts
 from ..errors import LLMMagicsError
-from ..records import Sampling
 from ..tasks import find
 from .asked import Asked, Defaults
 
@@ -212,15 +211,3 @@ def _reads_as(cell: str, line: str, text: str, transform: Transform) -> bool:
         return (body.strip("\n") if raw else prompts.fill_body(body.strip("\n"), {})) == text
     except LLMMagicsError:
         return False
-
-
-def recorded(asked: Asked, sampling: Sampling) -> Sampling:
-    """The sampling of a run, with the seed that was drawn for it."""
-    return Sampling(
-        asked.sampling.max_new_tokens,
-        asked.sampling.temperature,
-        asked.sampling.top_p,
-        asked.sampling.top_k,
-        sampling.seed,
-        asked.sampling.stop,
-    )

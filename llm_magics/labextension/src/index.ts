@@ -19,7 +19,9 @@ const language: JupyterFrontEndPlugin<void> = {
   description: 'Cells that begin with %%llm_ are coloured as text with {{ names }}.',
   autoStart: true,
   requires: [IEditorExtensionRegistry],
-  activate: (_: JupyterFrontEnd, registry: IEditorExtensionRegistry) => addLanguage(registry)
+  optional: [ITranslator],
+  activate: (_: JupyterFrontEnd, registry: IEditorExtensionRegistry, translator: ITranslator | null) =>
+    addLanguage(registry, (translator ?? nullTranslator).load('llm_magics'))
 };
 
 const completion: JupyterFrontEndPlugin<void> = {

@@ -13,8 +13,10 @@ import {
   syntaxHighlighting
 } from '@codemirror/language';
 import { Compartment, EditorState, Extension, Prec, Text } from '@codemirror/state';
+import { EditorView } from '@codemirror/view';
 import { Tag, tagHighlighter, tags } from '@lezer/highlight';
 import { EditorExtensionRegistry, IEditorExtensionRegistry } from '@jupyterlab/codemirror';
+import { TranslationBundle } from '@jupyterlab/translation';
 
 /** A cell whose first line that holds anything is a cell magic of ours; IPython skips empty lines before it, too. */
 export function isOurs(source: string): boolean {
@@ -39,9 +41,7 @@ table.string = tags.string;
 table.number = tags.number;
 table.punctuation = tags.punctuation;
 
-const classes = tagHighlighter([
-  ...Object.entries(table).map(([word, tag]) => ({ tag, class: `llm-token-${word}` }))
-]);
+const classes = tagHighlighter(Object.entries(table).map(([word, tag]) => ({ tag, class: `llm-token-${word}` })));
 
 /** What is being read. `within` is the jinja2 or JSON piece that the reader is in; it may go on over line ends. */
 interface Reading {
@@ -205,15 +205,19 @@ export const language: Language = StreamLanguage.define(parser);
 // The theme has no colour for what is neither code nor string: prose takes the page's.
 const style = HighlightStyle.define([{ tag: prose, color: 'var(--jp-content-font-color1)' }]);
 
-// Before the cell's own language: of several, CodeMirror takes the first. The two highlighters hold beside the theme's.
-const ours: Extension = Prec.highest([language, syntaxHighlighting(style), syntaxHighlighting(classes)]);
+/** Before the cell's own language: of several, CodeMirror takes the first. The two highlighters hold beside the theme's. */
+function extension(label: string): Extension {
+  // JupyterLab leaves its editors without a name for those who do not see them.
+  const named = EditorView.contentAttributes.of({ 'aria-label': label });
+  return Prec.highest([language, syntaxHighlighting(style), syntaxHighlighting(classes), named]);
+}
 
 function isOursText(text: Text): boolean {
   return isOurs(text.sliceString(0, 400));
 }
 
 /** Switches the language of a cell when its beginning does. A notebook sets one language for all of its cells, hence this way round. */
-function switching(source: string): Extension {
+function switching(source: string, ours: Extension): Extension {
   const slot = new Compartment();
   return [
     slot.of(isOurs(source) ? ours : []),
@@ -226,9 +230,10 @@ function switching(source: string): Extension {
   ];
 }
 
-export function addLanguage(registry: IEditorExtensionRegistry): void {
+export function addLanguage(registry: IEditorExtensionRegistry, trans: TranslationBundle): void {
+  const ours = extension(trans.__('Options, then text for the model'));
   registry.addExtension({
     name: 'llm_magics:language',
-    factory: ({ model }) => EditorExtensionRegistry.createImmutableExtension(switching(model.sharedModel.getSource()))
+    factory: ({ model }) => EditorExtensionRegistry.createImmutableExtension(switching(model.sharedModel.getSource(), ours))
   });
 }
