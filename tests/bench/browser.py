@@ -11,6 +11,7 @@ import argparse
 import base64
 import re
 import statistics
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -227,13 +228,13 @@ def costs(bench: Bench, lengths: list[int], pace: float) -> None:
     print(f"{high:,} tokens: the whole answer each time sends {ratio:.1f} times what %%llm_answer sends")
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Both parts in one page."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench browser", description=__doc__)
     parser.add_argument("--tokens-per-s", type=float, default=100, help="Pace of the stream; 100 is that of an 8B model on one GPU.")
     parser.add_argument("--lengths", default="256,1000,5000", help="Answers to stream, in tokens.")
     parser.add_argument("--pairs", type=int, default=10, help="Pairs of runs for the first paint.")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as work:
         book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(""), nbformat.v4.new_code_cell("")])
         book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -245,4 +246,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
