@@ -24,9 +24,13 @@ class Twin:
         self._shown: tuple[str, str] | None = None
 
     def hidden(self) -> widgets.HTML:
-        """A part of the widget: as long as it is on the page, the twin is not seen."""
-        child = f".jp-OutputArea-child:has(.{self._class})"
-        rule = f"<style>.{self._class},{child}{{display:none!important}}</style>"
+        """A part of the widget: as long as it is on the page, the twin is not seen.
+
+        In JupyterLab only the twin right below it: a copy of the notebook may be open on the same page, with no widget of its own.
+        """
+        child = ".jp-OutputArea-child"
+        below = f"{child}:has(.widget-box) + {child}:has(.{self._class})"
+        rule = f"<style>.{self._class}:not({child} *),{below}{{display:none!important}}</style>"
         return widgets.HTML(rule, layout=widgets.Layout(display="none"))
 
     def beside(self, view: widgets.Widget) -> dict[str, Any]:

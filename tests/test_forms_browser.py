@@ -131,7 +131,7 @@ def test_nothing_serious_for_axe(page: Any) -> None:
 
 
 def test_the_saved_notebook_needs_no_kernel(page: Any) -> None:
-    """Reloaded with its kernel the form is there; without one, and by nbconvert, what it asked and what came are."""
+    """What was asked and what came is there after a reload, without the kernel, and by nbconvert."""
     page.keyboard.press("Escape")
     page.keyboard.press("Control+s")
     page.wait_for_timeout(1500)
@@ -149,6 +149,7 @@ def test_the_saved_notebook_needs_no_kernel(page: Any) -> None:
     page.wait_for_timeout(2000)
     assert partial.count() == 1  # the form or its twin, not both
 
+    # A copy, opened beside the notebook whose form lives.
     shutil.copy(path, page.folder / "dead.ipynb")
     page.goto(f"{page.address}/lab/tree/dead.ipynb")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
