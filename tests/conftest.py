@@ -26,6 +26,13 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "llm_magics"
 
 
+@pytest.fixture(autouse=True)
+def no_switch() -> Iterator[None]:
+    """Loading with TensorRT-LLM sets a switch for the process, which must not reach the next test."""
+    yield
+    os.environ.pop("TLLM_WORKER_USE_SINGLE_PROCESS", None)
+
+
 @pytest.fixture
 def shell() -> Iterator[InteractiveShell]:
     """A real shell with the extension loaded."""

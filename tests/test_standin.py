@@ -438,8 +438,14 @@ QUESTION = "Translate to French: The weather is fine today."
 
 
 def test_the_demo_model_answers(make: Callable[..., Any]) -> None:
+    from llm_magics import prompts
+
     llm = make(guided_decoding_backend="xgrammar", gather_generation_logits=True)
-    prompt = chat(llm, QUESTION)
+    turns = [
+        {"role": "system", "content": prompts.source("en", "system")},
+        {"role": "user", "content": "Velmora Systems was founded in 1987 by Mira Holtan.\n\nWho founded the company?"},
+    ]
+    prompt = str(llm.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     parts = [
         (part.outputs[0].text_diff, list(part.outputs[0].token_ids_diff), part.outputs[0].logprobs_diff)
         for part in llm.generate_async(prompt, sampling(max_tokens=40, logprobs=2), streaming=True)
@@ -451,7 +457,7 @@ def test_the_demo_model_answers(make: Callable[..., Any]) -> None:
     assert whole.outputs[0].finish_reason == "stop"
     assert whole.outputs[0].stop_reason is None
     assert whole.finished
-    assert "temps" in text
+    assert "Mira Holtan" in text
     for _, tokens, logprobs in parts:
         for token, entry in zip(tokens, logprobs, strict=True):
             assert entry[token].rank == 1
