@@ -434,6 +434,8 @@ def chat(llm: Any, text: str) -> str:
     return str(llm.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
 
 
+NOTICE = """Velmora Systems was founded in 1987 by Mira Holtan. The company is run from Lyon.
+More details will follow next week. Velmora Systems has 240 employees. The company belongs to the energy sector."""
 QUESTION = "Translate to French: The weather is fine today."
 
 
@@ -443,7 +445,7 @@ def test_the_demo_model_answers(make: Callable[..., Any]) -> None:
     llm = make(guided_decoding_backend="xgrammar", gather_generation_logits=True)
     turns = [
         {"role": "system", "content": prompts.source("en", "system")},
-        {"role": "user", "content": "Velmora Systems was founded in 1987 by Mira Holtan.\n\nWho founded the company?"},
+        {"role": "user", "content": f"{NOTICE}\n\nWho founded the company?"},
     ]
     prompt = str(llm.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
     parts = [
