@@ -230,7 +230,7 @@ def install() -> None:
 
 BENCHES: dict[str, Callable[[], None]] = {f.__name__: f for f in (load_ext, kernel, rendering, decode, prefix, install)}
 # Those that take minutes, in modules of their own with options of their own: ``python -m tests.bench extraction --help``.
-LONG = ("browser", "calibration", "extraction", "guiding", "kills", "langextract_peer")
+LONG = ("browser", "calibration", "extraction", "guidance", "guiding", "kills", "langextract_peer")
 
 
 def main() -> None:

@@ -97,7 +97,7 @@ def _vocabulary(size: int, document: Any, reply: str) -> None:
     print()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Print a table a vocabulary."""
     from llm_magics.engines.guidance import enforceable
     from llm_magics.schema import notation
