@@ -12,6 +12,9 @@ from IPython.core.interactiveshell import InteractiveShell
 from llm_magics.engines.scripted import ScriptedEngine
 from llm_magics.session import Session
 
+from .standin import forget
+from .standin.machine import SINGLE_PROCESS, Machine
+
 # Nothing here may look for a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -30,7 +33,22 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_switch() -> Iterator[None]:
     """Loading with TensorRT-LLM sets a switch for the process, which must not reach the next test."""
     yield
-    os.environ.pop("TLLM_WORKER_USE_SINGLE_PROCESS", None)
+    os.environ.pop(SINGLE_PROCESS, None)
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A machine with a GPU and no TensorRT-LLM."""
+    (tmp_path / "machine").mkdir()
+    yield Machine(tmp_path / "machine", monkeypatch)
+    forget()
+
+
+@pytest.fixture
+def machine(bare: Machine) -> Machine:
+    """The same with TensorRT-LLM: its stand-in."""
+    bare.has()
+    return bare
 
 
 @pytest.fixture

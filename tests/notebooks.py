@@ -18,7 +18,7 @@ import pytest
 from nbclient import NotebookClient
 
 from .conftest import CHECKPOINT, ROOT
-from .test_tensorrt_llm import Machine
+from .standin.machine import Machine
 
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 _METADATA = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}, "language_info": {"name": "python"}}

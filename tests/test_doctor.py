@@ -29,8 +29,8 @@ from llm_magics.engines.tensorrt_llm import builder, runtime
 
 from . import standin
 from .conftest import CHECKPOINT, ROOT
-from .standin import make_signatures
-from .test_tensorrt_llm import Machine, forget
+from .standin import forget, make_signatures
+from .standin.machine import Machine
 
 SIGNATURES = json.loads(make_signatures.SIGNATURES.read_text(encoding="utf-8"))
 ADAPTER = Path(tensorrt_llm.__file__).parent

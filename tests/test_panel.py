@@ -24,8 +24,8 @@ from llm_magics.records import Timing
 from llm_magics.session import Session
 
 from .conftest import CHECKPOINT
+from .standin.machine import Machine
 from .test_kernel import Kernel
-from .test_tensorrt_llm import Machine, forget
 
 WORDS = ["one two three four five six seven eight"]
 
@@ -234,15 +234,6 @@ def test_a_conversion_that_is_cancelled_leaves_nothing(store: Path) -> None:
 def left(store: Path) -> list[str]:
     """What stands in the store, locks apart."""
     return sorted(path.name for path in store.glob("*/*") if not path.name.endswith(".lock"))
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    (tmp_path / "machine").mkdir()
-    made = Machine(tmp_path / "machine", monkeypatch)
-    made.has()
-    yield made
-    forget()
 
 
 def test_a_compilation_that_is_cancelled_leaves_nothing_and_ends_its_process(machine: Machine, store: Path) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llm_magics.engines import cache
 
+from .standin.machine import Machine
 from .test_kernel import Kernel, reader_sees, types
-from .test_tensorrt_llm import Machine, forget
 
 LOAD = "%llm_load examples/demo_model/checkpoint --quantization int8 --kv-cache-mb 512"
 LOADED = "Loaded checkpoint int8 on tensorrt_llm 1.2.1 (NVIDIA H100 80GB HBM3), 4,096 tokens, in "
@@ -22,16 +21,6 @@ ALIVE = (
     " if str(type(thing).__module__).split('.')[0] in ('llm_magics', 'tensorrt_llm')"
     " and type(thing).__name__ in ('TensorRTEngine', '_TrtLLM', 'RequestOutput', 'Session'))"
 )
-
-
-@pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """A machine with the stand-in; kernels inherit its environment."""
-    (tmp_path / "machine").mkdir()
-    made = Machine(tmp_path / "machine", monkeypatch)
-    made.has()
-    yield made
-    forget()
 
 
 @pytest.fixture

@@ -37,63 +37,10 @@ from llm_magics.session import Session
 
 from . import standin
 from .conftest import CHECKPOINT, ROOT
+from .standin.machine import Machine
 
 MODEL = str(CHECKPOINT)
 NOTICE = "Velmora Systems was founded in 1987 by Mira Holtan."
-H100 = "NVIDIA H100 80GB HBM3, 9.0, 580.159.04, 81559, {free}"
-
-
-class Machine:
-    """A machine with a GPU and TensorRT-LLM, as far as the adapter can see."""
-
-    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
-        self.folder, self._patch = folder, patch
-        self.site, self.log, self.scenario = folder / "site", folder / "log.jsonl", folder / "scenario.json"
-        (folder / "bin").mkdir()
-        self.site.mkdir()
-        patch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
-        patch.setenv("LLM_MAGICS_STANDIN", str(self.scenario))
-        patch.setenv("LLM_MAGICS_STANDIN_LOG", str(self.log))
-        patch.setenv("PYTHONPATH", f"{self.site}:{ROOT}")
-        patch.delenv(runtime.SINGLE_PROCESS, raising=False)
-        patch.syspath_prepend(str(self.site))
-        self.says()
-        self.gpu()
-
-    def has(self, version: str = "1.2.1", era: str = "engine") -> None:
-        forget()
-        standin.install(self.site, version=version, era=era)
-
-    def gpu(self, row: str = H100, *, free: int = 80000, count: int = 1) -> None:
-        """What nvidia-smi tells. A real program on the PATH, so all of the query is run."""
-        command = self.folder / "bin" / "nvidia-smi"
-        command.write_text("#!/bin/sh\n" + f'echo "{row.format(free=free)}"\n' * count)
-        command.chmod(0o755)
-
-    def says(self, **scenario: Any) -> None:
-        self.scenario.write_text(json.dumps(scenario))
-
-    def events(self, *kinds: str) -> list[dict[str, Any]]:
-        return standin.events(self.log, *kinds)
-
-
-def forget() -> None:
-    for name in [name for name in sys.modules if name.split(".")[0] == "tensorrt_llm"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
-    """A machine with a GPU and no library."""
-    yield Machine(tmp_path / "machine" if (tmp_path / "machine").mkdir() is None else tmp_path, monkeypatch)
-    forget()
-    os.environ.pop(runtime.SINGLE_PROCESS, None)
-
-
-@pytest.fixture
-def machine(bare: Machine) -> Machine:
-    bare.has()
-    return bare
 
 
 @contextlib.contextmanager

@@ -54,17 +54,18 @@ def install(target: Path, *, version: str = "1.2.1", era: str = "engine", tensor
 @contextlib.contextmanager
 def imported(target: Path) -> Iterator[ModuleType]:
     """``tensorrt_llm`` of ``target``, imported afresh into this process and forgotten afterwards."""
-    _forget()
+    forget()
     sys.path.insert(0, str(target))
     importlib.invalidate_caches()
     try:
         yield importlib.import_module("tensorrt_llm")
     finally:
         sys.path.remove(str(target))
-        _forget()
+        forget()
 
 
-def _forget() -> None:
+def forget() -> None:
+    """Have ``tensorrt_llm`` imported afresh the next time."""
     for name in [name for name in sys.modules if name.split(".")[0] == "tensorrt_llm"]:
         del sys.modules[name]
 
