@@ -15,6 +15,7 @@ from .errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from .forms import Form
+    from .status import StatusBoard
 
 
 @magics_class
@@ -23,10 +24,11 @@ class FormMagics(Magics):
 
     shell: InteractiveShell
 
-    def __init__(self, shell: InteractiveShell, tasks: Any, current: Current) -> None:
+    def __init__(self, shell: InteractiveShell, tasks: Any, current: Current, board: StatusBoard | None = None) -> None:
         super().__init__(shell)
         self._tasks = tasks
         self._current = current
+        self._board = board
         self._forms: list[tuple[str, Form]] = []
 
     @no_var_expand
@@ -57,7 +59,8 @@ class FormMagics(Magics):
         from .forms.asked import Defaults
 
         usual = Defaults(self._tasks.lang, self._tasks.max_new_tokens, self._tasks.temperature)
-        form = Form(self.shell, self._current, task, usual=usual, model=(self._tasks.model, self._tasks.engine))
+        model = (self._tasks.model, self._tasks.engine)
+        form = Form(self.shell, self._current, task, usual=usual, model=model, insert=self._board.insert if self._board else None)
         try:
             if text:
                 form.source.choose(text)

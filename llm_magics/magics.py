@@ -336,8 +336,9 @@ def register(shell: InteractiveShell) -> None:
     magics = LLMMagics(shell)
     shell.register_magics(magics)
     shell.register_magics(EngineMagics(shell, magics, magics.current))
-    shell.register_magics(PanelMagics(shell, magics.current))
-    shell.register_magics(FormMagics(shell, magics, magics.current))
+    panels = PanelMagics(shell, magics.current)
+    shell.register_magics(panels)
+    shell.register_magics(FormMagics(shell, magics, magics.current, panels.board))
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
     for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
         for prefix in ("%", "%%"):

@@ -25,12 +25,12 @@ class PanelMagics(Magics):
         super().__init__(shell)
         self._current = current
         self.panel: Panel | None = None
-        self._board: StatusBoard | None = None
+        self.board: StatusBoard | None = None
         kernel = getattr(shell, "kernel", None)
         if hasattr(kernel, "comm_manager"):
             from .status import StatusBoard
 
-            self._board = StatusBoard(kernel, current)
+            self.board = StatusBoard(kernel, current)
 
     @no_var_expand
     @line_magic
@@ -62,5 +62,5 @@ class PanelMagics(Magics):
     def close(self) -> None:
         """Close the panel and the status comm: the extension is being unloaded."""
         self._close_panel()
-        if self._board is not None:
-            self._board.close()
+        if self.board is not None:
+            self.board.close()

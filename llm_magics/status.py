@@ -9,6 +9,9 @@ The front end opens it once the extension is loaded. The kernel then sends the s
      "waiting": 0,                 # runs that wait for it
      "stage": ""}                  # of the load under way: "demo: Loading demo"
 
+It may also send ``{"insert": {"number": 3, "source": "%%llm_answer ...", "beside": "llm-twin-form-12ab"}}``: a cell with that source is to
+go in below the one whose output holds an element of that class. The front end that shows it does so and sends ``{"inserted": 3}``.
+
 The front end may send ``{"do": "stop"}``, which cancels the run that has the engine. While a cell runs, only a front end that sends comm
 messages over a subshell is heard at once (JupyterLab 4.4 does, where the kernel is ipykernel 7); others have the kernel's interrupt.
 """
@@ -36,6 +39,7 @@ class StatusBoard:
         self._current = current
         self._comms: list[Any] = []
         self._told: dict[str, Any] = {}
+        self._inserted: dict[int, threading.Event] = {}
         self._lock = threading.RLock()
         self._end: Callable[[], None] | None = None
         self._manager.register_target(TARGET, self._opened)
@@ -48,7 +52,7 @@ class StatusBoard:
             self._told = self._state()
             comm.on_msg(self._asked)
             comm.on_close(lambda _: self._gone(comm))
-            self._send(comm)
+            self._send(comm, self._told)
 
     def _gone(self, comm: Any) -> None:
         with self._lock:
@@ -58,9 +62,22 @@ class StatusBoard:
                 self._end = None
 
     def _asked(self, message: Any) -> None:
-        session = self._current.session
-        if message["content"]["data"].get("do") == "stop" and session is not None:
+        data, session = message["content"]["data"], self._current.session
+        if data.get("do") == "stop" and session is not None:
             session.monitor.stop()
+        inserted = self._inserted.get(data.get("inserted"))
+        if inserted is not None:
+            inserted.set()
+
+    def insert(self, source: str, beside: str, wait_s: float = 2.0) -> bool:
+        """Have a front end put a cell with ``source`` below the one that shows the element of class ``beside``; whether one did."""
+        done = threading.Event()
+        with self._lock, contextlib.suppress(OSError, RuntimeError):
+            number = len(self._inserted)
+            self._inserted[number] = done
+            for comm in self._comms:
+                self._send(comm, {"insert": {"number": number, "source": source, "beside": beside}})
+        return bool(self._comms) and done.wait(wait_s)
 
     def _state(self) -> dict[str, Any]:
         from . import facts  # late, as all that %load_ext does not need
@@ -74,10 +91,10 @@ class StatusBoard:
                 return
             self._told = state
             for comm in self._comms:
-                self._send(comm)
+                self._send(comm, state)
 
-    def _send(self, comm: Any) -> None:
-        comm.send(self._told)
+    def _send(self, comm: Any, data: dict[str, Any]) -> None:
+        comm.send(data)
         heard_at_once(comm)
 
     def close(self) -> None:

@@ -16,10 +16,10 @@ _VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Twin:
-    """The static output beside one widget. Mutable: it remembers what it shows."""
+    """The static output beside one widget; ``place`` is its class on the page. Mutable: it remembers what it shows."""
 
     def __init__(self, kind: str) -> None:
-        self._class = f"llm-twin-{kind}-{secrets.token_hex(4)}"
+        self.place = f"llm-twin-{kind}-{secrets.token_hex(4)}"
         self._handle: Any = None
         self._shown: tuple[str, str] | None = None
 
@@ -29,8 +29,8 @@ class Twin:
         In JupyterLab only the twin right below it: a copy of the notebook may be open on the same page, with no widget of its own.
         """
         child = ".jp-OutputArea-child"
-        below = f"{child}:has(.widget-box) + {child}:has(.{self._class})"
-        rule = f"<style>.{self._class}:not({child} *),{below}{{display:none!important}}</style>"
+        below = f"{child}:has(.widget-box) + {child}:has(.{self.place})"
+        rule = f"<style>.{self.place}:not({child} *),{below}{{display:none!important}}</style>"
         return widgets.HTML(rule, layout=widgets.Layout(display="none"))
 
     def beside(self, view: widgets.Widget) -> dict[str, Any]:
@@ -43,8 +43,8 @@ class Twin:
         if (text, shown) == self._shown:
             return
         self._shown = text, shown
-        dead = f".jp-OutputArea-child:not(:has(.widget-box)):has(+ .jp-OutputArea-child .{self._class})"
-        data = {"text/plain": text, "text/html": f'<div class="{self._class}"><style>{dead}{{display:none}}</style>{shown}</div>'}
+        dead = f".jp-OutputArea-child:not(:has(.widget-box)):has(+ .jp-OutputArea-child .{self.place})"
+        data = {"text/plain": text, "text/html": f'<div class="{self.place}"><style>{dead}{{display:none}}</style>{shown}</div>'}
         if self._handle is None:
             self._handle = display(data, raw=True, display_id=True)
         else:

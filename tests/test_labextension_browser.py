@@ -231,6 +231,37 @@ def test_the_palette_inserts_a_cell_and_loads_a_model(page: Any) -> None:
     wait_idle(page)
 
 
+def run_with(page: Any, index: int, label: str) -> None:
+    """Choose from the menu of the button on a cell."""
+    cell(page, index).locator(".cm-content").click()
+    page.locator('.jp-cell-toolbar [data-command="llm_magics:run-with"]').click()
+    page.locator(".lm-Menu").get_by_text(label).click()
+
+
+def test_a_form_for_the_cell_and_its_cell_right_below(page: Any) -> None:
+    run_with(page, 3, "A form for this task")
+    form = cell(page, 4)
+    button = form.get_by_role("button", name="Insert as cell")
+    button.wait_for(timeout=20_000)
+    form.get_by_label("Text", exact=True).fill('It\'s {{ here }},\n  "there".')
+    before = page.locator(".jp-CodeCell").count()
+    button.click()
+    form.get_by_text("The cell is below this form.").wait_for()
+    assert page.locator(".jp-CodeCell").count() == before + 1
+    assert active_source(page) == '%%llm_describe --raw\nIt\'s {{ here }},\n  "there".'
+    assert cell(page, 5).locator(".jp-mod-active, .cm-focused").count()
+    shot(page, "inserted")
+
+
+def test_the_same_cell_with_another_model(page: Any) -> None:
+    run_with(page, 3, "Another model")
+    page.locator(".jp-Dialog input").wait_for()
+    page.keyboard.press("Enter")
+    cell(page, 4).get_by_text("Loaded demo").wait_for(timeout=30_000)
+    cell(page, 5).locator(".llm-magics").get_by_text("tokens generated in").wait_for(timeout=30_000)
+    assert active_source(page) == CELLS[3]
+
+
 def test_the_launcher_opens_a_notebook_for_a_task(page: Any) -> None:
     page.keyboard.press("Control+Shift+l")
     section = page.locator(".jp-Launcher-section", has_text="LLM magics")

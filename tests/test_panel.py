@@ -418,7 +418,30 @@ def test_the_status_comm_tells_the_state_and_then_each_change(kernel: Kernel) ->
     assert time.monotonic() - started < 1
     client.shell_channel.send(client.session.msg("comm_close", {"comm_id": "c1", "data": {}}))
     assert value(kernel, "_.finish_reason") == "'interrupted'"
-    assert value(kernel, "P._board._comms, P._board._end") == "([], None)"
+    assert value(kernel, "P.board._comms, P.board._end") == "([], None)"
+
+
+def test_a_front_end_puts_a_cell_below_the_form_or_the_next_reply_does(kernel: Kernel) -> None:
+    client = kernel.client
+    client.shell_channel.send(client.session.msg("comm_open", {"comm_id": "c2", "target_name": "llm_magics.status", "data": {}}))
+    kernel.run("form = %llm_form answer\nform.source.write('Hello')")
+    client.execute("form.insert()")
+    asked: dict[str, Any] = {}
+    while "insert" not in asked:
+        message = client.get_iopub_msg(timeout=10)
+        if message["msg_type"] == "comm_msg" and message["content"]["comm_id"] == "c2":
+            asked = message["content"]["data"]
+    assert asked["insert"]["source"] == "%%llm_answer\nHello"
+    assert value(kernel, "form.twin.place") == repr(asked["insert"]["beside"])
+    client.shell_channel.send(client.session.msg("comm_msg", {"comm_id": "c2", "data": {"inserted": asked["insert"]["number"]}}))
+    come(kernel, "'The cell is below' in form.status.value")
+    assert value(kernel, "form.source_of_cell.layout.display") == "'none'"
+
+    # Nobody answers: a page that was closed.
+    kernel.run("form.insert()")
+    come(kernel, "'The cell goes in below the next cell' in form.status.value")
+    client.shell_channel.send(client.session.msg("comm_close", {"comm_id": "c2", "data": {}}))
+    kernel.run("form.close()")
 
 
 def test_the_panel_follows_and_ends_with_its_thread(kernel: Kernel) -> None:

@@ -7,6 +7,7 @@ Set C: tests/data/hand_typed.json. Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import multiprocessing
@@ -30,6 +31,7 @@ from llm_magics import schema  # noqa: E402
 
 HAND_TYPED = HERE.parents[1] / "tests" / "data" / "hand_typed.json"
 UNKNOWN = {"en": "I don't know.", "fr": "Je ne sais pas.", "es": "No lo sé.", "de": "Das weiß ich nicht."}
+TASKS = (*RATES, "records")  # records: extract, asked for a list
 MAX_CHARS = 4000  # of an item's text: longer ones would be cut by small settings
 
 
@@ -62,6 +64,8 @@ def same_value(expected: Any, got: Any) -> bool:
         return expected is got
     if isinstance(expected, (int, float)) and isinstance(got, (int, float)):
         return expected == got or abs(got) < 1e300 and math.isclose(expected, got, rel_tol=1e-6)
+    if isinstance(expected, dict) and isinstance(got, dict):
+        return all(same_value(value, got.get(key)) for key, value in expected.items())
     if isinstance(expected, list) and isinstance(got, list):
         return len(expected) == len(got) and all(same_value(a, b) for a, b in zip(expected, got, strict=True))
     return bool(str(expected) == str(got))
@@ -142,12 +146,12 @@ def items(name: str, count: int, seed: int = 20_000) -> list[Sample]:
             return []
         world = held
     found = []
-    for task in RATES:
+    for task in TASKS:
         for lang in LANGS:
             generator = Generator(random.Random(f"{seed}-{name}-{task}-{lang}"), world, "held", long=0.01)
             drawn = 0
             while drawn < count:
-                item = generator.sample(task, lang)
+                item = generator.records(lang) if task == "records" else generator.sample(task, lang)
                 item.start, item.system, item.lead_in = "", None, True
                 if len(item.text) <= MAX_CHARS:
                     found.append(item)
@@ -155,10 +159,15 @@ def items(name: str, count: int, seed: int = 20_000) -> list[Sample]:
     return found
 
 
+def task_of(item: Sample) -> str:
+    """The row of the table that an item belongs to."""
+    return "records" if item.fields.get("many") else item.task
+
+
 def ask(session: Any, item: Sample) -> Any:
     """One item through llm_magics, as a user would; extract gives typed data, the others text."""
     if item.task == "extract":
-        return session.extract(item.text, entities=item.fields["entities"], lang=item.lang).data
+        return session.extract(item.text, entities=item.fields["entities"], many="many" in item.fields, lang=item.lang).data
     if item.task == "translate":
         return session.translate(item.text, to=item.fields["to"], lang=item.lang).text
     if item.task == "classify":
@@ -170,12 +179,17 @@ def ask(session: Any, item: Sample) -> Any:
 
 def reading(item: Sample, reply: str) -> Any:
     """What ``ask`` would give for a raw reply; for decoders outside llm_magics."""
-    return schema.from_entities(item.fields["entities"]).parse(reply) if item.task == "extract" else reply.strip()
+    if item.task != "extract":
+        return reply.strip()
+    asked = schema.from_entities(item.fields["entities"])
+    return (schema.records(asked) if item.fields.get("many") else asked).parse(reply)
 
 
 def right(item: Sample, got: Any) -> bool:
     """Whether an item's result is exactly the expected one."""
     expected = reading(item, item.reply)
+    if task_of(item) == "records":
+        return same_value(expected, got or [])
     if item.task == "extract":
         return all(same_value(value, got.get(key)) for key, value in expected.items())
     return same_value(expected, got or "")
@@ -183,12 +197,16 @@ def right(item: Sample, got: Any) -> bool:
 
 def scores(done: Sequence[tuple[Sample, Any]]) -> dict[str, float]:
     """The metrics of the results of one task."""
-    task = done[0][0].task
+    task = task_of(done[0][0])
     exact = sum(right(item, got) for item, got in done) / len(done)
-    if task == "extract":
+    if task in ("extract", "records"):
         counts = FieldCounts()
         for item, got in done:
-            count_fields(reading(item, item.reply), got, counts)
+            expected = reading(item, item.reply)
+            for wanted, found in itertools.zip_longest(
+                *((expected, got or []) if task == "records" else ([expected], [got])), fillvalue={}
+            ):
+                count_fields(wanted or dict.fromkeys(found), found, counts)
         return {
             "F1": counts.f1,
             "nulls": counts.nulls_right / max(1, counts.nulls),
@@ -216,8 +234,8 @@ def table(results: Mapping[str, Sequence[tuple[Sample, Any]]]) -> tuple[str, dic
     lines = ["| set | task | n | all | en | fr | es | de |", "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     data: dict[str, Any] = {}
     for name, done in results.items():
-        for task in RATES:
-            group = [pair for pair in done if pair[0].task == task]
+        for task in TASKS:
+            group = [pair for pair in done if task_of(pair[0]) == task]
             if not group:
                 continue
             whole = scores(group)

@@ -23,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1])]
 
 from align import Fragments  # noqa: E402
+from documents import Documents  # noqa: E402
 from notices import Fact, Notice, Sentence, Slips, Thing, Writer, text_of  # noqa: E402
 from parallel import Parallel  # noqa: E402
 from values import Maker, Split, Value, join  # noqa: E402
@@ -32,6 +33,7 @@ from llm_magics import prompts, schema  # noqa: E402
 from llm_magics.records import Message, Request  # noqa: E402
 
 RATES = {"extract": 36, "translate": 46, "answer": 18, "summarize": 7, "describe": 3, "classify": 9, "reformulate": 6}
+PATCHED = 0.12  # the share of translations made of phrases put together anew
 YES_NO_REPLY = {"en": ("Yes.", "No."), "fr": ("Oui.", "Non."), "es": ("Sí.", "No."), "de": ("Ja.", "Nein.")}
 _SYSTEMS = {
     "en": ("You are a helpful assistant.", "Answer briefly.", "You are an expert in reading texts."),
@@ -180,6 +182,7 @@ class Generator:
         self.general = None if taken is None else Parallel(rng, self.maker, taken)
         self.writer = Writer(rng, world, self.maker, banned, self.general)
         self.fragments: Fragments | None = None
+        self.documents: Documents | None = None
         self.hard = hard
         self.crowded = False  # whether this sample is a hard one
         self.banned = banned
@@ -212,7 +215,7 @@ class Generator:
         """Moves the reply's first words into the prompt."""
         words = [match.end() for match in re.finditer(r"\S+", made.reply)]
         if made.task == "extract":
-            made.start = made.reply[: made.reply.index('"') + 1] if self.rng.random() < 0.5 else "{"
+            made.start = made.reply[: made.reply.find('"') + 1] if self.rng.random() < 0.5 else made.reply[0]
         elif len(words) > 2:
             made.start = made.reply[: words[self.rng.randrange(min(6, len(words) - 1))]]
         made.lead_in = made.lead_in and not made.start
@@ -388,6 +391,14 @@ class Generator:
     def extract(self, lang: str, notice: Notice | None = None) -> Sample:
         """Several values of a notice, as JSON."""
         rng = self.rng
+        if self.documents is not None and notice is None:
+            roll = rng.random()
+            if roll < 0.22:
+                return self._typed(lang)
+            if roll < 0.30:
+                return self.records(lang)
+            if roll < 0.36:
+                return self._passage(lang)
         text_lang = self._other(lang)
         notice = notice or self._notice()
         text = self._written(notice, text_lang)
@@ -411,10 +422,12 @@ class Generator:
             if roll < 0.62 and absent:
                 made = absent.pop(0) if rng.random() < 0.5 else absent.pop()
                 rows.append(self._entity(made, thing.kind.name, None, None, lang, text_lang, thing, self._ambiguous(notice, thing, made)))
-            elif roll < 0.9:
+            elif roll < 0.84:
                 row = self._foreign_row(notice, lang, text_lang)
                 if row:
                     rows.append(row)
+            elif roll < 0.92 and self.documents is not None:
+                rows.append(self._stranger_row(notice, thing, lang, text_lang))
             else:
                 rows.append(self._nothing(lang, thing))
         if len(notice.things) == 1 and self._place(notice, thing) < 999 and rng.random() < 0.22:
@@ -433,6 +446,142 @@ class Generator:
             json.dumps(values, ensure_ascii=False),
             meta={"text_lang": text_lang, "values": values},
         )
+
+    def _typed(self, lang: str) -> Sample:
+        """Some of what may be asked about a text as people type them."""
+        rng = self.rng
+        assert self.documents is not None
+        drawn = self.documents.draw(lang)
+        while not drawn.fields:
+            drawn = self.documents.draw(lang)
+        entities: dict[str, str] = {}
+        values: dict[str, Any] = {}
+        for key, hint, value in rng.sample(drawn.fields, rng.randint(1, len(drawn.fields))):
+            roll = rng.random()
+            key = restyle(key, rng) if roll < 0.25 else f"x{rng.randint(1, 40)}" if roll < 0.3 else key
+            if key not in entities and key not in self.banned:
+                entities[key], values[key] = hint, value
+        if not entities:
+            return self._typed(lang)
+        reply = json.dumps(values, ensure_ascii=False)
+        return Sample(
+            "extract", lang, drawn.text, {"entities": entities}, reply, meta={"text_lang": lang, "values": values, "mode": "typed"}
+        )
+
+    def _passage(self, lang: str) -> Sample:
+        """A passage of a long text: fields of a thing that it mentions in a few sentences, or not at all, among notices of others."""
+        rng = self.rng
+        thing = self.writer.thing()
+        names = rng.sample([*thing.kind.fields], rng.randint(2, 7))
+        told = []
+        for name in names[: rng.choice((0, 0, 1, 1, 2, 3))]:
+            before = dict(thing.stated)
+            one = self.writer._state(thing, name, "", True)
+            if one is not None and "name" in one.quad["en"].slots:
+                told.append(one)
+            else:
+                thing.stated = before
+        paragraphs = [self.writer.notice(size=rng.randint(1, 6)).render(lang) for _ in range(rng.randint(1, 6))]
+        for one in told:
+            at = rng.randrange(len(paragraphs))
+            paragraphs[at] = Notice([thing], [one]).render(lang) + rng.choice((" ", "\n\n")) + paragraphs[at]
+        notice = Notice([thing], [])
+        rows = []
+        for name in names:
+            fact = thing.facts[name] if name in thing.stated else None
+            written = notice.as_written(thing, name, lang) if isinstance(fact, Value) else None
+            rows.append(self._entity(thing.kind.fields[name], thing.kind.name, fact, written, lang, lang, thing, True))
+        values = {key: value for key, _, value in reversed(rows)}
+        entities = {key: hint for key, hint, _ in reversed(rows)}
+        reply = json.dumps(values, ensure_ascii=False)
+        text = "\n\n".join(paragraphs)
+        return Sample("extract", lang, text, {"entities": entities}, reply, meta={"text_lang": lang, "values": values, "mode": "passage"})
+
+    def records(self, lang: str) -> Sample:
+        """A list of records: the same fields of every thing of one kind that a text is about; none of another kind."""
+        rng = self.rng
+        kind = rng.choice(self._kinds)
+        things = [self.writer.thing(kind) for _ in range(rng.choices((0, 1, 2, 3, 4, 5, 6), (5, 12, 26, 25, 16, 10, 6))[0])]
+        names = rng.sample([*kind.fields], rng.randint(1, 4))
+        notice = self._table(things, names, lang) if len(things) > 1 and rng.random() < 0.2 else self._many(things, names)
+        text = notice if isinstance(notice, str) else self._written(notice, lang)
+        rows = [(None, *self._name_row(lang, things[0] if things else self.writer.thing(kind)))]
+        for name in names:
+            rows.append((name, *self._column(kind, name, [thing.facts[name] for thing in things if name in thing.stated], lang)))
+        rows = [row for at, row in enumerate(rows) if row[1] not in [other[1] for other in rows[:at]]]
+        found = []
+        for thing in things:
+            record: dict[str, Any] = {}
+            for name, key, hint, _ in rows:
+                if name is None:
+                    record[key] = thing.name.text(lang)
+                elif name not in thing.stated:
+                    record[key] = None
+                else:
+                    record[key] = self._as_asked(schema.parse_hint(key, hint), thing, name, notice, lang)
+            found.append(record)
+        entities = {key: hint for _, key, hint, _ in rows}
+        fields = {"entities": entities, "many": True}
+        return Sample("extract", lang, text, fields, json.dumps(found, ensure_ascii=False), meta={"text_lang": lang, "values": found})
+
+    def _column(self, kind: Kind, name: str, facts: Sequence[Fact], lang: str) -> tuple[str, str, Any]:
+        """A field asked of several things, with a mark that fits each one's value."""
+        whole = [isinstance(fact, Value) and isinstance(fact.typed, int) for fact in facts]
+        fact = facts[whole.index(False)] if False in whole else facts[0] if facts else None
+        written = fact.text(lang) if isinstance(fact, Value) else None
+        while True:
+            row = self._entity(kind.fields[name], kind.name, fact, written, lang, lang, None, False)
+            if schema.parse_hint(row[0], row[1]).type != "choice":  # its options would be made from one thing's value
+                return row
+
+    def _many(self, things: Sequence[Thing], names: Sequence[str]) -> Notice:
+        """A notice about several things of a kind, or about something else."""
+        rng = self.rng
+        if not things:
+            return self.writer.notice(others=False)
+        style = "label" if rng.random() < 0.15 else ""
+        groups = []
+        for thing in things:
+            opening = bool(style) or rng.random() < 0.5
+            groups.append(self.writer.facts(thing, rng.randint(1, 5), named=not opening, style=style, opening=opening, first=names))
+            if not any("name" in sentence.quad["en"].slots for sentence in groups[-1]):
+                groups[-1].insert(0, Sentence(rng.choice(thing.kind.opens), {"name": thing.name}))
+        notice = Notice([*things], [sentence for group in groups for sentence in group])
+        self.writer.lay_out(notice, style, [len(group) for group in groups])
+        return notice
+
+    def _table(self, things: Sequence[Thing], names: Sequence[str], lang: str) -> str:
+        """A table: a line of titles, a line for each thing."""
+        rng = self.rng
+        mark = rng.choice((" | ", "\t", "; ", ",  "))
+        empty = rng.choice(("-", "", "?", "n/a"))
+        yes_no = YES_NO[lang]
+        noun = self._noun(things[0].kind, lang)
+        lines = [mark.join([noun[:1].upper() + noun[1:], *(self._title(things[0].kind.fields[name], lang) for name in names)])]
+        for thing in things:
+            cells = [thing.name.text(lang)]
+            for name in names:
+                if rng.random() < 0.15:
+                    cells.append(empty)
+                    continue
+                fact = self.writer.fact(thing, name)
+                thing.stated[name] = ""
+                cells.append(fact.text(lang) if isinstance(fact, Value) else yes_no[0] if fact else yes_no[1])
+            lines.append(mark.join(cells))
+        return "\n".join(lines)
+
+    def _as_asked(self, asked: schema.Field, thing: Thing, name: str, notice: Notice | str, lang: str) -> Any:
+        """A thing's value in the type that a hint's mark asks for."""
+        fact = thing.facts[name]
+        if isinstance(fact, bool):
+            return fact if asked.type == "bool" else YES_NO[lang][0 if fact else 1]
+        if asked.many:
+            return [part.text(lang) for part in fact.parts]
+        if asked.type in ("int", "float"):
+            return fact.typed
+        if asked.type == "date":
+            return str(fact.typed)
+        return fact.text(lang) if isinstance(notice, str) else notice.as_written(thing, name, lang)
 
     def _name_row(self, lang: str, thing: Thing) -> tuple[str, str, Any]:
         """The subject's own name asked for."""
@@ -476,6 +625,12 @@ class Generator:
         if not _UNMARKED.sub("", hint).strip() and said.intersection(words_of(key)):
             return None  # the bare key could pass for a stated fact: "address" where an e-mail address is given
         return key, hint, value
+
+    def _stranger_row(self, notice: Notice, thing: Thing, lang: str, text_lang: str) -> tuple[str, str, Any]:
+        """What the text says of its thing, asked about another of the same kind, which it does not name."""
+        stranger = self.writer.thing(thing.kind)
+        made = thing.kind.fields[self.rng.choice([*thing.stated] or [*thing.kind.fields])]
+        return self._entity(made, thing.kind.name, None, None, lang, text_lang, stranger, True)
 
     def _nothing(self, lang: str, thing: Thing) -> tuple[str, str, Any]:
         """A hint that no notice answers."""
@@ -559,6 +714,8 @@ class Generator:
             thing = self.writer.thing()
             made = rng.choice([*thing.kind.fields.values()])
             return Sample("answer", lang, self._casual(self._question(made, lang, thing, True)), {}, unknown, meta={"mode": "unknown"})
+        if self.documents is not None and rng.random() < 0.22:
+            return self._typed_answer(self.documents, lang)
         text_lang = self._other(lang)
         notice = self._notice()
         text = self._written(notice, text_lang)
@@ -578,6 +735,18 @@ class Generator:
                 history = [messages(earlier)[-1], Message("assistant", earlier.reply)]
             return Sample("answer", lang, second, {}, answer, tuple(history), {"mode": mode, "text_lang": text_lang, "turns": 2})
         return Sample("answer", lang, self._asking(text, first, lang), {}, reply, meta={"mode": mode, "text_lang": text_lang})
+
+    def _typed_answer(self, documents: Documents, lang: str) -> Sample:
+        """A question about a text as people type them."""
+        drawn = documents.draw(lang)
+        while not drawn.asks:
+            drawn = documents.draw(lang)
+        question, answer = self.rng.choice(drawn.asks)
+        if answer is None:
+            reply = self.world.unknown_reply[lang].source
+        else:
+            reply = answer if isinstance(answer, str) else YES_NO_REPLY[lang][0 if answer else 1]
+        return Sample("answer", lang, self._asking(drawn.text, question, lang), {}, reply, meta={"mode": "typed", "text_lang": lang})
 
     def _turn(self, notice: Notice, thing: Thing, lang: str, text_lang: str) -> tuple[str, str, str]:
         """A question, its reply and its sort."""
@@ -667,7 +836,7 @@ class Generator:
         roll = rng.random()
         source = lang if roll < 0.5 else rng.choice(LANGS)
         to = to or (rng.choice([code for code in LANGS if code != source]) if rng.random() < 0.95 else source)
-        if self.fragments is not None and not whole and source != to and rng.random() < 0.35:
+        if self.fragments is not None and not whole and source != to and rng.random() < PATCHED:
             return self._patched(lang, source, to)
         if self.general is not None and not whole and rng.random() < 0.42:
             notice = self._talk()
@@ -788,6 +957,12 @@ class Generator:
         """The label that fits: the kind of thing, the language, the mood, the urgency."""
         rng = self.rng
         mode = rng.choices(("kind", "language", "mood", "urgency", "other"), (46, 14, 22, 11, 7))[0]
+        if self.documents is not None and rng.random() < 0.15:
+            drawn = self.documents.draw(lang)
+            labels = self._styled([drawn.label, *rng.sample(drawn.others, rng.randint(1, len(drawn.others)))])
+            right = labels[0]
+            rng.shuffle(labels)
+            return Sample("classify", lang, drawn.text, {"labels": labels}, right, meta={"text_lang": lang, "mode": "typed"})
         text_lang = self._other(lang) if mode != "language" else rng.choice(LANGS)
         where = lang if rng.random() < 0.9 else rng.choice(LANGS)
         named = self.world.labels
@@ -859,6 +1034,9 @@ def training(rng: random.Random, root: Path = HERE, aligned: Path | None = None)
     world, held = load_all(root)
     banned, taken = (wordings(held), sayings(held, world)) if held else (frozenset[str](), frozenset[str]())
     made = Generator(rng, world, "train", banned, taken=taken, hard=0.4)
+    documents = Documents(rng, made.maker, banned, taken)
+    if all(documents.by_lang.values()):
+        made.documents = documents
     if aligned is not None:
         made.fragments = Fragments(rng, world, made.maker, taken, aligned)
     return made
@@ -889,9 +1067,9 @@ def check(generator: Generator, count: int) -> dict[str, Any]:
         assert made.reply and made.reply.startswith(made.start), made
         if made.task == "extract":
             document = schema.from_entities(made.fields["entities"])
-            values = json.loads(made.reply)
-            jsonschema.validate(values, document.json_schema)
-            for one in document.fields:
+            found = json.loads(made.reply)
+            for values, one in [(values, one) for values in (found if made.fields.get("many") else [found]) for one in document.fields]:
+                jsonschema.validate(values, document.json_schema)
                 value = values[one.key]
                 facts["null" if value is None else one.type + ("[]" if one.many else "")] += 1
                 if one.type == "str" and value is not None:

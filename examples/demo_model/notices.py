@@ -7,7 +7,7 @@ A Notice is language-free: the same sentences can be written in any language (tr
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -336,11 +336,15 @@ class Writer:
             sentence.tail = rng.choice(self.frames["tail"])
         return sentence
 
-    def facts(self, thing: Thing, count: int, named: bool = False, style: str = "", opening: bool = True) -> list[Sentence]:
-        """An opening and about ``count`` sentences on the thing, some of which deny."""
+    def facts(
+        self, thing: Thing, count: int, named: bool = False, style: str = "", opening: bool = True, first: Sequence[str] = ()
+    ) -> list[Sentence]:
+        """An opening and about ``count`` sentences on the thing, some of which deny. ``first`` are fields that are likelier than others."""
         rng = self.rng
         names = [*thing.kind.fields]
         rng.shuffle(names)
+        if first:
+            names.sort(key=lambda name: name not in first or rng.random() < 0.25)
         chosen = names[:count]
         if rng.random() < 0.35 and len(chosen) > 1:
             thing.denied.update(chosen[-rng.choice((1, 1, 2, 3)) :][: len(chosen) - 1])

@@ -521,6 +521,12 @@ class Maker:
             return f"{first} {last.upper()}"
         return f"{first[0]}. {last}"
 
+    def person_part(self, part: str) -> str:
+        """The ``first`` or the ``last`` name alone."""
+        if part == "last":
+            return self._last()
+        return self.rng.choice(_FIRST) if self.rng.random() < 0.7 else self._made_first()
+
     def _made_first(self) -> str:
         return (
             (

@@ -6,6 +6,7 @@ import dataclasses
 import html
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
@@ -35,7 +36,7 @@ class Form:
     """One form. Mutable: the user works on it. It goes on until ``close``, which stops its run.
 
     ``result`` is the Generation of the last run. ``usual`` gives what the magics take where nothing is said, ``model`` the name and
-    engine of the model that the first run loads where none is loaded.
+    engine of the model that the first run loads where none is loaded. ``insert`` (``StatusBoard.insert``) has a front end put a cell in.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Form:
         *,
         usual: Defaults | None = None,
         model: tuple[str, str] = ("demo", "auto"),
+        insert: Callable[[str, str], bool] | None = None,
     ) -> None:
         find(task)
-        self._shell, self._current, self._model = shell, current, model
+        self._shell, self._current, self._model, self._insert = shell, current, model, insert
         self.usual = usual or Defaults()
         self.result: Generation | None = None
         self._run: Run | None = None
@@ -188,14 +190,19 @@ class Form:
             run.stop()
 
     def insert(self) -> None:
-        """Hand the cell to the notebook, and show it to be copied.
-
-        A click cannot insert a cell by itself: the front end takes it with the reply to the next cell that runs.
-        """
+        """Put the cell into the notebook, below the form."""
         try:
             source = self.cell()
         except Exception as error:  # noqa: BLE001 - told in the form
             self.status.value = snapshot.lines(snapshot.told(error))
+            return
+        # On a thread: the front end's reply is a message to the kernel, which hears none while this one is handled.
+        threading.Thread(target=self._handed, args=(source,), name="llm_magics insert", daemon=True).start()
+
+    def _handed(self, source: str) -> None:
+        """Where no front end puts the cell in at once, it goes with the reply to the next cell that runs; and it is shown to be copied."""
+        if self._insert is not None and self._insert(source, self.twin.place):
+            self._say("The cell is below this form.")
             return
         self._shell.set_next_input(source, replace=False)
         self.source_of_cell.value = source

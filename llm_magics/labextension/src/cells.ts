@@ -44,6 +44,17 @@ export async function insertCell(panel: NotebookPanel, source: string, run: bool
   await runOrEdit(panel, run);
 }
 
+/** Put a cell below the one that shows an element of class `beside`; false where `panel` shows none. */
+export async function insertBeside(panel: NotebookPanel, beside: string, source: string): Promise<boolean> {
+  const index = panel.content.widgets.findIndex(cell => cell.node.getElementsByClassName(beside).length > 0);
+  if (index < 0) return false;
+  panel.content.activeCellIndex = index;
+  NotebookActions.insertBelow(panel.content);
+  panel.content.activeCell?.model.sharedModel.setSource(source);
+  await runOrEdit(panel, false);
+  return true;
+}
+
 async function runOrEdit(panel: NotebookPanel, run: boolean): Promise<void> {
   if (run) {
     await NotebookActions.run(panel.content, panel.sessionContext);

@@ -6,7 +6,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
-import { usesMagics } from './cells';
+import { insertBeside, usesMagics } from './cells';
 
 const TARGET = 'llm_magics.status';
 
@@ -19,6 +19,12 @@ interface State {
   busy: boolean;
   waiting: number;
   stage: string;
+}
+
+interface Insertion {
+  number: number;
+  source: string;
+  beside: string;
 }
 
 interface Watch {
@@ -56,11 +62,25 @@ export class Watches {
     const watch: Watch = { kernel, comm: kernel.createComm(TARGET), state: null };
     this.byKernel.set(kernel.id, watch);
     watch.comm.onMsg = message => {
-      watch.state = message.content.data as unknown as State;
+      const { insert, ...state } = message.content.data as unknown as State & { insert?: Insertion };
+      if (insert) {
+        void this.insert(watch, insert);
+        return;
+      }
+      watch.state = state;
       this.changed.emit();
     };
     watch.comm.onClose = () => this.forget(kernel.id, watch);
     watch.comm.open();
+  }
+
+  private async insert({ kernel, comm }: Watch, { number, source, beside }: Insertion): Promise<void> {
+    for (const panel of this.tracker.filter(each => each.sessionContext.session?.kernel?.id === kernel.id)) {
+      if (await insertBeside(panel, beside, source)) {
+        comm.send({ inserted: number });
+        return;
+      }
+    }
   }
 
   private forget(id: string, only?: Watch): void {
