@@ -43,8 +43,10 @@ def _settings(folder: Path, theme: str) -> None:
 
 
 @contextlib.contextmanager
-def lab(folder: Path, theme: str = "JupyterLab Light", size: tuple[int, int] = (1280, 900)) -> Iterator[tuple[Page, str]]:
-    """A page of a JupyterLab that serves ``folder``, and its address."""
+def lab(
+    folder: Path, theme: str = "JupyterLab Light", size: tuple[int, int] = (1280, 900), app: str = "jupyterlab"
+) -> Iterator[tuple[Page, str]]:
+    """A page of a JupyterLab (or another ``app``: notebook, nbclassic) that serves ``folder``, and its address."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as home:
         _settings(Path(home) / "settings", theme)
@@ -57,7 +59,7 @@ def lab(folder: Path, theme: str = "JupyterLab Light", size: tuple[int, int] = (
             "JUPYTERLAB_WORKSPACES_DIR": places["workspaces"],
             "PYTHONPATH": str(ROOT),
         }
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
+        command = [sys.executable, "-m", app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"]
         command += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={folder}"]
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
             try:

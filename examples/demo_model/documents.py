@@ -167,7 +167,8 @@ class Documents:
         self.by_lang: dict[str, list[Document]] = {lang: [] for lang in LANGS}
         for path in sorted(folder.glob("*.toml")):
             for one in read(path):
-                self.by_lang[one.lang].append(one)
+                if not any(bare(piece) in taken for piece in _PIECE.split(one.text)):
+                    self.by_lang[one.lang].append(one)
 
     def draw(self, lang: str) -> Drawn:
         """One of that language's, every one as likely."""

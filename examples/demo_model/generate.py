@@ -464,9 +464,16 @@ class Generator:
         if not entities:
             return self._typed(lang)
         reply = json.dumps(values, ensure_ascii=False)
-        return Sample(
-            "extract", lang, drawn.text, {"entities": entities}, reply, meta={"text_lang": lang, "values": values, "mode": "typed"}
-        )
+        meta = {"text_lang": lang, "values": values, "mode": "typed"}
+        return Sample("extract", lang, self._amid(drawn.text, lang), {"entities": entities}, reply, meta=meta)
+
+    def _amid(self, text: str, lang: str) -> str:
+        """The text, now and then with general sentences before or after it: there are few such texts, and many passes over them."""
+        rng = self.rng
+        if self.general is None or rng.random() < 0.7:
+            return text
+        said = Notice([], [self.general.sentence(plain=True) for _ in range(rng.randint(1, 4))]).render(lang)
+        return text + "\n\n" + said if rng.random() < 0.6 else said + "\n\n" + text
 
     def _passage(self, lang: str) -> Sample:
         """A passage of a long text: fields of a thing that it mentions in a few sentences, or not at all, among notices of others."""
@@ -746,7 +753,8 @@ class Generator:
             reply = self.world.unknown_reply[lang].source
         else:
             reply = answer if isinstance(answer, str) else YES_NO_REPLY[lang][0 if answer else 1]
-        return Sample("answer", lang, self._asking(drawn.text, question, lang), {}, reply, meta={"mode": "typed", "text_lang": lang})
+        text = self._asking(self._amid(drawn.text, lang), question, lang)
+        return Sample("answer", lang, text, {}, reply, meta={"mode": "typed", "text_lang": lang})
 
     def _turn(self, notice: Notice, thing: Thing, lang: str, text_lang: str) -> tuple[str, str, str]:
         """A question, its reply and its sort."""
