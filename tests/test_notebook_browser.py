@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,22 @@ class Book:
     def run(self, index: int, *, wait: bool = True) -> Any:
         """Run a cell by the keyboard; the cell."""
         cell = self.cells.nth(index)
-        cell.locator(".CodeMirror" if self.classic else ".cm-content").first.click()
-        self.page.keyboard.press("Shift+Enter")
-        if wait:
-            prompt = cell.locator(".input_prompt" if self.classic else ".jp-InputPrompt")
-            for _ in range(600):
-                if any(char.isdigit() for char in prompt.inner_text()):
-                    return cell
-                self.page.wait_for_timeout(100)
+        prompt = cell.locator(".input_prompt" if self.classic else ".jp-InputPrompt")
+        for _ in range(5):  # the first keys after a page has come up may be lost
+            cell.locator(".CodeMirror" if self.classic else ".cm-content").first.click()
+            self.page.keyboard.press("Shift+Enter")
+            if self._until(lambda: re.search(r"[\d*]", prompt.inner_text()), 3):
+                break
+        if wait and not self._until(lambda: re.search(r"\d", prompt.inner_text()), 60):
             raise TimeoutError(CELLS[index])
         return cell
+
+    def _until(self, done: Callable[[], Any], seconds: float) -> bool:
+        for _ in range(int(seconds * 10)):
+            if done():
+                return True
+            self.page.wait_for_timeout(100)
+        return False
 
 
 @pytest.mark.parametrize("app", ["notebook", "nbclassic"])
@@ -75,7 +82,7 @@ def test_an_answer_a_form_and_the_panel(app: str, tmp_path: Path) -> None:
         # Notebook 7 takes JupyterLab's extensions, so it may have ours; the classic one has none.
         form.get_by_text(re.compile("The cell is below this form|The cell goes in below the next cell")).wait_for()
         panel = opened.run(3 if opened.cells.count() == len(CELLS) else 4)
-        panel.get_by_text("last: extract:").wait_for()
+        panel.get_by_text("last: extract:").locator("visible=true").wait_for()
 
         form.get_by_label("Task", exact=True).select_option("answer")
         button("▸ Sampling").click()

@@ -102,6 +102,12 @@ def test_a_json_schema_must_describe_an_object() -> None:
     assert made.problems({"n": "x"}) == ["$.n: 'x' is not of type 'integer'"]
 
 
+def test_an_endless_number_is_an_int_and_no_float() -> None:
+    """A model that goes on writing figures."""
+    asked = schema.from_entities({"whole": "(int) n", "other": "(float) n"})
+    assert asked.parse('{"whole": ' + "1" * 400 + ', "other": ' + "1" * 400 + "}") == {"whole": int("1" * 400), "other": None}
+
+
 def test_an_entity_option_may_leave_the_hint_out() -> None:
     assert schema.parse_entity("name: the name: first and last") == ("name", "the name: first and last")
     assert schema.parse_entity("name") == ("name", "")

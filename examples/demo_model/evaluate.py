@@ -138,7 +138,7 @@ def same_answer(expected: Iterable[str], got: str) -> bool:
 # items and decoding
 
 
-def items(name: str, count: int, seed: int = 20_000) -> list[Sample]:
+def items(name: str, count: int, seed: int = 20_000, tasks: Sequence[str] = TASKS) -> list[Sample]:
     """``count`` items a task and language of set A or B."""
     world, held = load_all()
     if name == "B":
@@ -146,7 +146,7 @@ def items(name: str, count: int, seed: int = 20_000) -> list[Sample]:
             return []
         world = held
     found = []
-    for task in TASKS:
+    for task in tasks:
         for lang in LANGS:
             generator = Generator(random.Random(f"{seed}-{name}-{task}-{lang}"), world, "held", long=0.01)
             drawn = 0
@@ -310,13 +310,16 @@ def main() -> None:
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--sets", default="A,B,C")
     parser.add_argument("--n", type=int, default=500, help="items a task and language")
+    parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, help="where the scores go; those of other tasks and sets that it holds are kept")
     parser.add_argument("--failures", type=Path, help="where wrong items go, as JSONL")
     args = parser.parse_args()
     names = args.sets.split(",")
     began = time.monotonic()
-    results = {name: decode(args.model, args.engine, items(name, args.n), args.workers) for name in names if name in ("A", "B")}
+    tasks = args.tasks.split(",")
+    todo = {name: items(name, args.n, tasks=tasks) for name in names if name in ("A", "B")}
+    results = {name: decode(args.model, args.engine, each, args.workers) for name, each in todo.items()}
     text, data = table(results)
     print(text)
     if "C" in names and HAND_TYPED.exists():
@@ -328,7 +331,8 @@ def main() -> None:
         print("\n".join(f"| {key} | {value:.3f} |" for key, value in data["C"].items() if key != "n"))
     print(f"\n{time.monotonic() - began:.0f} s")
     if args.json:
-        args.json.write_text(json.dumps(data, indent=1, ensure_ascii=False), encoding="utf-8")
+        before = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else {}
+        args.json.write_text(json.dumps(before | data, indent=1, ensure_ascii=False), encoding="utf-8")
     if args.failures:
         args.failures.write_text(failures(results), encoding="utf-8")
 

@@ -133,7 +133,9 @@ def _bool(field: Field, value: Any, path: str, found: Findings) -> Any:  # noqa:
 def _number(value: Any, lang: str) -> float | None:
     if isinstance(value, str):
         return quantities.number(value, lang)
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) else None
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None  # of any length: isfinite() overflows
 
 
 def _in_range(field: Field, value: float, path: str, found: Findings) -> bool:

@@ -60,6 +60,9 @@ async function runOrEdit(panel: NotebookPanel, run: boolean): Promise<void> {
     await NotebookActions.run(panel.content, panel.sessionContext);
     return;
   }
+  // JupyterLab makes a cell's editor when the cell comes into view.
+  await panel.content.scrollToItem(panel.content.activeCellIndex);
+  await panel.content.activeCell?.ready;
   panel.content.mode = 'edit';
   const editor = panel.content.activeCell?.editor;
   const end = panel.content.activeCell?.model.sharedModel.getSource().length ?? 0;
