@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import jsonschema
 import pytest
 
+from llm_magics import schema
 from llm_magics.session import Session
 
 from .conftest import ROOT
@@ -54,8 +56,8 @@ def test_the_metrics(evaluate: ModuleType) -> None:
 def test_a_sample_of_set_a_scores_as_the_table_says(evaluate: ModuleType, demo: Session) -> None:
     """The first items of the table; three standard errors of room."""
     done = [(item, evaluate.ask(demo, item)) for item in evaluate.items("A", 8)]
-    for task in evaluate.RATES:
-        group = [pair for pair in done if pair[0].task == task]
+    for task in evaluate.TASKS:
+        group = [pair for pair in done if evaluate.task_of(pair[0]) == task]
         found, expected = evaluate.scores(group), SCORES[f"A.{task}"]["all"]
         metric = next(iter(expected))
         scale = 100 if metric == "chrF" else 1
@@ -145,3 +147,47 @@ def test_phrases_are_aligned_and_put_into_other_sentences(world: ModuleType, tmp
     np.savez(path, corpus=1, **spans)
     with pytest.raises(SystemExit, match="another corpus"):
         align.Fragments(random.Random(2), train, maker, taken, path)
+
+
+def test_typed_texts_and_lists_of_records_are_as_they_are_asked(folder: None) -> None:
+    """What training draws: each value fits its hint, and each free text stands in its notice, whatever was left out of it."""
+    generate = importlib.import_module("generate")
+    generator = generate.training(random.Random(4))
+    assert sum(map(len, generator.documents.by_lang.values())) > 500
+    modes = set()
+    for _ in range(60):
+        for made in (generator._typed("fr"), generator.records("de"), generator._passage("en")):
+            asked = schema.from_entities(made.fields["entities"])
+            found = json.loads(made.reply)
+            modes.add((type(found), made.meta.get("mode")))
+            for record in found if isinstance(found, list) else [found]:
+                jsonschema.validate(record, asked.json_schema)
+                for field in asked.fields:
+                    value = record[field.key]
+                    if field.type == "str" and value is not None:
+                        assert all(one in made.text for one in (value if field.many else [value]))
+    assert modes == {(dict, "typed"), (list, None), (dict, "passage")}
+
+
+def test_a_text_with_a_slip_is_named_with_its_place(folder: None, tmp_path: Path) -> None:
+    documents, world = importlib.import_module("documents"), importlib.import_module("world")
+    path = tmp_path / "en_01.toml"
+    good = """[[text]]
+label = "note"
+others = ["recipe", "letter"]
+text = "Call {first} about the {int_seats:2-9} seats."
+fields = [[["who"], ["whom to call"], "{first}"], [["seats"], ["how many seats (int)"], "{int_seats}"]]
+asks = [[["Whom?"], "{first}"]]
+"""
+    path.write_text(good, encoding="utf-8")
+    assert len(documents.read(path)) == 1
+    for old, new, told in (
+        ('"{first}"], [["seats"]', '"Mira"], [["seats"]', "text 1, field 1: 'Mira'"),
+        ("{int_seats:2-9}", "{int_seats}", "text 1: {int_seats} needs a range"),
+        ('(int)"], "{int_seats}"', '(bool)"], "{int_seats}"', "text 1, field 2"),
+        ("Call {first}", "Call {who}", "text 1: unknown slot {who}"),
+    ):
+        path.write_text(good.replace(old, new), encoding="utf-8")
+        with pytest.raises(world.WorldError) as raised:
+            documents.read(path)
+        assert told in str(raised.value)
