@@ -9,9 +9,10 @@ from .arguments import option_names
 
 
 def complete(magic: Any, names: Mapping[str, Any], event: Any) -> list[str]:
-    """Options, languages, models, engines and variables for the line of ``magic``."""
+    """Options, languages, models, engines, tasks and variables for the line of ``magic``."""
     from .engines import ENGINES
     from .prompts import LANGS, languages
+    from .tasks import TASKS
 
     words = event.line[: len(event.line) - len(event.symbol)].split()
     parser = getattr(magic, "parser", None)
@@ -35,4 +36,6 @@ def complete(magic: Any, names: Mapping[str, Any], event: Any) -> list[str]:
         from .engines import cache
 
         return [*(stored.name for stored in cache.listed()), "rm", "list"]
+    if words[0].endswith("llm_form") and len(words) == 1:
+        return [*TASKS]
     return [*options, *(name for name, value in names.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]

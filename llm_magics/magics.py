@@ -340,7 +340,7 @@ def register(shell: InteractiveShell) -> None:
     shell.register_magics(panels)
     shell.register_magics(FormMagics(shell, magics, magics.current, panels.board))
     _display_formatter(shell).for_type(Generation, magics.skip_shown)
-    for name in [*MAGICS, "llm_load", "llm_engines", "llm_template"]:
+    for name in [*MAGICS, "llm_load", "llm_engines", "llm_template", "llm_form"]:
         for prefix in ("%", "%%"):
             shell.set_hook("complete_command", functools.partial(_completed, shell, name), str_key=prefix + name)
 

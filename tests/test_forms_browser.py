@@ -29,7 +29,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     from .lab import lab, open_notebook
 
     folder = tmp_path_factory.mktemp("lab")
-    cells = [SET_UP, *(f"%llm_form {task} notice" for task in TASKS), "6 * 7"]
+    cells = [SET_UP, *(f"%llm_form {task} notice" for task in TASKS), "6 * 7", "import time; time.sleep(4)"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, folder / "work.ipynb")
@@ -86,6 +86,8 @@ def test_a_form_of_each_task_runs_and_says_its_time(page: Any) -> None:
 
 
 def test_a_run_streams_stops_and_leaves_the_kernel_free(page: Any) -> None:
+    from .lab import wait_idle
+
     cell = cell_of(page, 1)
     button(cell, "▸ Sampling").press("Enter")
     cell.get_by_label("Most new tokens").fill("3500")
@@ -104,9 +106,13 @@ def test_a_run_streams_stops_and_leaves_the_kernel_free(page: Any) -> None:
     assert len(lengths) > 3  # it grew before our eyes
     picture(page, "running")
     run_cell(page, len(TASKS) + 1)  # another cell, meanwhile
-    assert button(cell, "Stop").is_enabled()
+    run_cell(page, len(TASKS) + 2, wait=False)  # and one that keeps the kernel busy
+    page.wait_for_timeout(300)
+    cell.scroll_into_view_if_needed()
     button(cell, "Stop").click()
     cell.get_by_text("interrupted: the answer is partial").first.wait_for(timeout=2000)
+    assert "*" in cell_of(page, len(TASKS) + 2).locator(".jp-InputPrompt").inner_text()  # still busy
+    wait_idle(page)
     before = page.locator(".jp-CodeCell").count()
     button(cell, "Insert as cell").click()
     cell.get_by_text("The cell is below this form.").wait_for()

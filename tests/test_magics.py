@@ -161,6 +161,8 @@ def test_every_task_has_help_with_each_option(shell: InteractiveShell, capsys: p
         ("%llm_load de", "demo"),
         ("%llm_summarize noti", "notice"),
         ("%%llm_extract --entities en", "ents"),
+        ("%llm_form tr", "translate"),
+        ("%llm_form answer noti", "notice"),
     ],
 )
 def test_completion(line: str, expected: str, shell: InteractiveShell) -> None:
