@@ -92,7 +92,7 @@ def _work(job: tuple[int, int, int]) -> list[list[Judged]]:
     done = []
     with llm_magics.load("demo") as session:
         for name in ("A", "B"):
-            wanted = [item for item in evaluate.items(name, count) if item.task in ("extract", "classify")]
+            wanted = evaluate.items(name, count, tasks=("extract", "classify"))
             done += [_judged(name, item, session, evaluate) for item in wanted[part::parts]]
     return done
 
