@@ -30,12 +30,11 @@ def complete(magic: Any, names: Mapping[str, Any], event: Any) -> list[str]:
     options = option_names(parser)
     if event.symbol.startswith("-"):
         return options
-    if words[0].endswith("llm_load"):
-        return ["demo", *options]
+    first = {"llm_load": ["demo", *options], "llm_form": [*TASKS] if len(words) == 1 else []}.get(words[0].lstrip("%"))
+    if first:
+        return first
     if words[0].endswith("llm_engines"):
         from .engines import cache
 
         return [*(stored.name for stored in cache.listed()), "rm", "list"]
-    if words[0].endswith("llm_form") and len(words) == 1:
-        return [*TASKS]
     return [*options, *(name for name, value in names.items() if isinstance(value, (str, dict, list)) and name[:1] != "_")]
