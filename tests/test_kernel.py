@@ -109,7 +109,7 @@ def test_a_semicolon_or_an_assignment_shows_it_once(kernel: Kernel) -> None:
 
 
 def test_an_interrupt_is_idle_within_a_second_and_keeps_the_answer(kernel: Kernel) -> None:
-    outputs = kernel.run("%%llm_answer --temperature 9 --seed 1 --max-new-tokens 3500\nHello World !", interrupt_after=0.7)
+    outputs = kernel.run("%%llm_answer --temperature 9 --seed 2 --max-new-tokens 3500\nHello World !", interrupt_after=0.7)
     assert kernel.idle_at - kernel.interrupted_at < 1
     assert "error" not in types(outputs)
     assert "interrupted: the answer is partial" in reported(outputs)["data"]["text/plain"]

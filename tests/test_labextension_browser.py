@@ -25,7 +25,7 @@ Was it (1987?""",
     "%%llm_answer --format '{% if text %}{{ text }}{% endif %}{# a note #}' --temperature 0.5\nHello World !",
     '%%llm_describe --raw\n{"name": "Velmora", "year": 1987, "listed": null}',
     "for name in notice.split():\n    print(name)",
-    "%%llm_answer --temperature 9 --seed 1 --max-new-tokens 3500\nHello World !",
+    "%%llm_answer --temperature 9 --seed 2 --max-new-tokens 3500\nHello World !",
     "%%llm_answer --temperature 0.5\nHello World !",
     "",
 ]

@@ -407,7 +407,7 @@ def test_the_status_comm_tells_the_state_and_then_each_change(kernel: Kernel) ->
     asked = client.session.msg("create_subshell_request", {})
     client.control_channel.send(asked)
     subshell = client.get_control_msg(timeout=10)["content"]["subshell_id"]
-    client.execute("%%llm_answer --temperature 9 --seed 1 --max-new-tokens 3000\nHello World !")
+    client.execute("%%llm_answer --temperature 9 --seed 2 --max-new-tokens 3000\nHello World !")
     listen(lambda: told[-1]["busy"])
     time.sleep(0.5)
     stop = client.session.msg("comm_msg", {"comm_id": "c1", "data": {"do": "stop"}})

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.skipif(not shutil.which("chromium
 CELLS = [
     "%load_ext llm_magics",
     "%llm_panel",
-    "%%llm_answer --temperature 9 --seed 1 --max-new-tokens 3500\nHello World !",
+    "%%llm_answer --temperature 9 --seed 2 --max-new-tokens 3500\nHello World !",
 ]
 
 
