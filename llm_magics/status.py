@@ -9,8 +9,9 @@ The front end opens it once the extension is loaded. The kernel then sends the s
      "waiting": 0,                 # runs that wait for it
      "stage": ""}                  # of the load under way: "demo: Loading demo"
 
-It may also send ``{"insert": {"number": 3, "source": "%%llm_answer ...", "beside": "llm-twin-form-12ab"}}``: a cell with that source is to
-go in below the one whose output holds an element of that class. The front end that shows it does so and sends ``{"inserted": 3}``.
+The kernel may also send ``{"insert": {"number": 3, "source": "%%llm_answer ...", "beside": "llm-twin-form-12ab"}}``: a cell with that
+source is to go in below the one whose output holds an element of that class. The front end that shows it does so and sends
+``{"inserted": 3}``.
 
 The front end may send ``{"do": "stop"}``, which cancels the run that has the engine. While a cell runs, only a front end that sends comm
 messages over a subshell is heard at once (JupyterLab 4.4 does, where the kernel is ipykernel 7); others have the kernel's interrupt.
@@ -19,6 +20,7 @@ messages over a subshell is heard at once (JupyterLab 4.4 does, where the kernel
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ class StatusBoard:
         self._comms: list[Any] = []
         self._told: dict[str, Any] = {}
         self._inserted: dict[int, threading.Event] = {}
+        self._numbers = itertools.count()
         self._lock = threading.RLock()
         self._end: Callable[[], None] | None = None
         self._manager.register_target(TARGET, self._opened)
@@ -65,19 +68,21 @@ class StatusBoard:
         data, session = message["content"]["data"], self._current.session
         if data.get("do") == "stop" and session is not None:
             session.monitor.stop()
-        inserted = self._inserted.get(data.get("inserted"))
-        if inserted is not None:
-            inserted.set()
+        for number, inserted in [*self._inserted.items()]:
+            if number == data.get("inserted"):
+                inserted.set()
 
     def insert(self, source: str, beside: str, wait_s: float = 2.0) -> bool:
         """Have a front end put a cell with ``source`` below the one that shows the element of class ``beside``; whether one did."""
-        done = threading.Event()
-        with self._lock, contextlib.suppress(OSError, RuntimeError):
-            number = len(self._inserted)
-            self._inserted[number] = done
-            for comm in self._comms:
-                self._send(comm, {"insert": {"number": number, "source": source, "beside": beside}})
-        return bool(self._comms) and done.wait(wait_s)
+        number, done = next(self._numbers), threading.Event()
+        self._inserted[number] = done
+        try:
+            with self._lock, contextlib.suppress(OSError, RuntimeError):
+                for comm in self._comms:
+                    self._send(comm, {"insert": {"number": number, "source": source, "beside": beside}})
+            return bool(self._comms) and done.wait(wait_s)
+        finally:
+            del self._inserted[number]
 
     def _state(self) -> dict[str, Any]:
         from . import facts  # late, as all that %load_ext does not need
