@@ -1,6 +1,6 @@
 """Texts as people type them, each with what may be asked about it: ``world/documents/*.toml``, for training only.
 
-``Documents(maker, banned).draw(lang)`` fills the slots of one with values, now and then leaves out a sentence (what only that sentence
+``Documents(rng, maker, banned, taken).draw(lang)`` fills the slots of one with values, now and then leaves out a sentence (what only that sentence
 said is then not said), and words the fields and the questions.
 
     python documents.py FILE...        checks files, and says what is wrong where
@@ -243,7 +243,7 @@ class Documents:
 
 def main() -> None:
     """Check files."""
-    paths = [Path(name) for name in sys.argv[1:] if name != "world-file"] or sorted(FOLDER.glob("*.toml"))
+    paths = [Path(name) for name in sys.argv[1:]] or sorted(FOLDER.glob("*.toml"))
     count = 0
     for path in paths:
         try:

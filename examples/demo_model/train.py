@@ -3,7 +3,7 @@
     python train.py --make-tokenizer tokenizer/tokenizer.json      once, on any machine
     python train.py --seconds 560 --out /tmp/out                   on one GPU, inside a wall-clock budget
     torchrun --nproc-per-node 2 train.py --seconds 560 --out ...    on two
-    python train.py --start checkpoint --out ...                    further, from a checkpoint with as many layers or fewer
+    python train.py --init checkpoint --out ...                     further, from a checkpoint with as many layers or fewer
     python train.py --device cpu --seconds 60 --tiny --out /tmp/x  a smoke test
 
 The learning rate falls to zero over the budget, so a run always ends trained. The checkpoint is a transformers
